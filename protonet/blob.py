@@ -1,0 +1,126 @@
+"""A blob: named storage for values and their gradients.
+
+As in Caffe a blob is a C-contiguous float32 array ``data`` of some shape (N, C, H, W for images)
+beside an array ``diff`` of the same shape. Memory is taken when an array is first touched, so
+that shapes can be worked out for a whole net without allocating any of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+Shape = tuple[int, ...]
+
+ALIGNMENT = 64  # bytes: one AVX-512 vector, one cache line
+SLACK = 256  # bytes after the last value that a kernel may read (never write) past the end
+MAX_COUNT = 2**31 - 1  # Caffe counts the values of a blob in an int
+
+
+def aligned_zeros(count: int) -> Array:
+    """Return ``count`` float32 zeros that start on a cache line and have readable slack behind."""
+    raw = np.zeros(count * 4 + ALIGNMENT + SLACK, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + count * 4].view(np.float32)
+
+
+class Blob:
+    """Values and gradients of one shape. See the module's docstring.
+
+    Attributes:
+        shape: tuple of ints; ``()`` for a scalar, such as a loss.
+    """
+
+    def __init__(self, shape: Sequence[int] = ()) -> None:
+        self._shape: Shape = ()
+        self._data: Array | None = None
+        self._diff: Array | None = None
+        self.reshape(*shape)
+
+    @property
+    def shape(self) -> Shape:
+        return self._shape
+
+    @property
+    def count(self) -> int:
+        """Number of values."""
+        return math.prod(self._shape)
+
+    def reshape(self, *shape: int) -> None:
+        """Give the blob another shape. Values survive when the count stays the same.
+
+        Raises:
+            ValueError: a negative axis, or more values than Caffe can count (2^31 - 1).
+        """
+        new = tuple(int(n) for n in shape)
+        if new == self._shape:
+            return
+        if any(n < 0 for n in new) or math.prod(new) > MAX_COUNT:
+            raise ValueError(f"a blob cannot have the shape {new}")
+        same_count = math.prod(new) == self.count
+        self._shape = new
+        self._data = self._data.reshape(new) if same_count and self._data is not None else None
+        self._diff = self._diff.reshape(new) if same_count and self._diff is not None else None
+
+    @property
+    def data(self) -> Array:
+        """The values, (shape) float32, zero until written."""
+        if self._data is None:
+            self._data = aligned_zeros(self.count).reshape(self._shape)
+        return self._data
+
+    @property
+    def diff(self) -> Array:
+        """The gradient of the loss by the values, (shape) float32, zero until written."""
+        if self._diff is None:
+            self._diff = aligned_zeros(self.count).reshape(self._shape)
+        return self._diff
+
+    def share_data(self, other: Blob) -> None:
+        """Use the values of ``other``, which must have as many of them, as one's own."""
+        self._data = other.data.reshape(self._shape)
+
+    def share_diff(self, other: Blob) -> None:
+        """Use the gradient of ``other``, which must have as many values, as one's own."""
+        self._diff = other.diff.reshape(self._shape)
+
+    def use(self, data: Array, diff: Array) -> None:
+        """Keep values and gradient in these arrays, part of a larger arena, from now on.
+
+        Values that were there are copied over.
+        """
+        data, diff = data.reshape(self._shape), diff.reshape(self._shape)
+        if self._data is not None:
+            data[...] = self._data
+        if self._diff is not None:
+            diff[...] = self._diff
+        self._data, self._diff = data, diff
+
+    # Caffe's four-axis names, for blobs of up to four axes: missing ones are 1.
+    def _legacy(self, axis: int) -> int:
+        if len(self._shape) > 4:
+            raise ValueError(f"num, channels, height, width need at most 4 axes: {self._shape}")
+        return (self._shape + (1, 1, 1, 1))[axis]
+
+    @property
+    def num(self) -> int:
+        return self._legacy(0)
+
+    @property
+    def channels(self) -> int:
+        return self._legacy(1)
+
+    @property
+    def height(self) -> int:
+        return self._legacy(2)
+
+    @property
+    def width(self) -> int:
+        return self._legacy(3)
+
+    def __repr__(self) -> str:
+        return f"Blob{self._shape}"

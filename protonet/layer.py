@@ -1,0 +1,141 @@
+"""What a layer is: the interface that built-in layers and a user's Python layers share.
+
+A layer lives through ``setup`` (once: parameters read, weights declared), ``reshape`` (tops get
+their shapes; no data needed), then ``forward`` and ``backward``. All four take lists of blobs,
+as in Caffe's Python layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from protonet.blob import Blob
+from protonet.errors import ProtonetError, ShapeError
+
+# Caffe's phases, as numbers in its files.
+TRAIN, TEST = 0, 1
+
+Count = int | tuple[int, int | None]
+
+
+class BlobList(list[Blob]):
+    """The parameters of a layer, in Caffe's order. ``add_blob`` is pycaffe's way to append one."""
+
+    def add_blob(self, *shape: int) -> Blob:
+        blob = Blob(shape)
+        self.append(blob)
+        return blob
+
+
+class Layer:
+    """Base of every layer.
+
+    Class attributes, overridden where a layer differs:
+
+    Attributes:
+        type: Caffe's name of the type, set by :func:`register`.
+        bottoms, tops: how many blobs it takes: a number, or (least, most) with None for no limit.
+        equal_counts: as many tops as bottoms.
+        in_place: whether a top may use the storage of the bottom of the same name. Where not, the
+            plan gives the top storage of its own; users see one blob under the name.
+        is_loss: its first top counts in the loss with weight 1 unless `loss_weight` says otherwise.
+        auto_tops: tops missing in the file are added without a name, as Caffe does for losses.
+        not_differentiable: bottoms, by index, into which no gradient can flow (labels).
+        is_data: it produces what it reads from a source, and has no bottoms.
+
+    Instance attributes:
+        param: the LayerParameter message, upgraded.
+        phase: TRAIN or TEST.
+        where: ``file:line: `` of the layer, or ``""``.
+        blobs: the parameters. Appended in ``setup`` by :meth:`add_param`.
+        param_propagate_down: for each parameter, whether its gradient is wanted. Set by the plan.
+    """
+
+    type: ClassVar[str] = ""
+    bottoms: ClassVar[Count] = 1
+    tops: ClassVar[Count] = 1
+    equal_counts: ClassVar[bool] = False
+    in_place: ClassVar[bool] = False
+    is_loss: ClassVar[bool] = False
+    auto_tops: ClassVar[bool] = False
+    is_data: ClassVar[bool] = False
+    not_differentiable: ClassVar[frozenset[int]] = frozenset()
+
+    def __init__(self, param: Any, phase: int = TEST, where: str = "") -> None:
+        self.param = param
+        self.phase = phase
+        self.where = where
+        self.name: str = param.name
+        self.blobs = BlobList()
+        self.fillers: list[Any] = []
+        self.param_propagate_down: list[bool] = []
+        self.loss_weights: list[float] = []
+
+    # --- the four steps --------------------------------------------------------------------
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Read the parameters and declare weights. Bottoms have shapes, but no data yet."""
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Give each top its shape (``top[0].reshape(...)``) from the shapes of the bottoms.
+
+        Called again whenever a bottom's shape has changed.
+
+        Raises:
+            ShapeError: the bottoms do not fit the layer (by ``raise self.error(...)``).
+        """
+        raise NotImplementedError
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Write ``top[i].data`` from ``bottom[i].data`` and the parameters."""
+        raise NotImplementedError
+
+    def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
+        """Overwrite ``bottom[i].diff`` where asked, and add to the diffs of the parameters."""
+        raise NotImplementedError
+
+    # --- what layers use -------------------------------------------------------------------
+    def add_param(self, shape: Sequence[int], filler: Any) -> Blob:
+        """Declare a parameter to be filled as the FillerParameter message ``filler`` says."""
+        blob = self.blobs.add_blob(*shape)
+        self.fillers.append(filler)
+        return blob
+
+    def error(
+        self, message: str, kind: Callable[[str], ProtonetError] = ShapeError
+    ) -> ProtonetError:
+        """Return an error that names file, line, layer and type before ``message``."""
+        return kind(f"{self.where}layer '{self.name}' ({self.type}): {message}")
+
+    def canonical_axis(self, axis: int, shape: Sequence[int], field: str = "axis") -> int:
+        """Return ``axis`` counted from the front; negative ones count from the back.
+
+        Raises:
+            ShapeError: no such axis.
+        """
+        if not -len(shape) <= axis < len(shape):
+            raise self.error(
+                f"{field} {axis} is out of range for a bottom of {len(shape)} axes, "
+                f"shape {tuple(shape)}"
+            )
+        return axis % len(shape)
+
+    def multiply_adds(self, bottom: list[Blob], top: list[Blob]) -> int:
+        """Return the multiply-adds of one forward pass, for summaries. 0 where there are none."""
+        return 0
+
+
+LayerClass = TypeVar("LayerClass", bound=type[Layer])
+
+REGISTRY: dict[str, type[Layer]] = {}
+
+
+def register(type_name: str) -> Callable[[LayerClass], LayerClass]:
+    """Class decorator: make a layer known under Caffe's name of its type."""
+
+    def add(cls: LayerClass) -> LayerClass:
+        cls.type = type_name
+        REGISTRY[type_name] = cls
+        return cls
+
+    return add
