@@ -1,0 +1,1 @@
+"""Text and bytes <-> messages: read, upgrade to the current form, write."""
