@@ -104,7 +104,7 @@ class Blob:
     def _legacy(self, axis: int) -> int:
         if len(self._shape) > 4:
             raise ValueError(f"num, channels, height, width need at most 4 axes: {self._shape}")
-        return (self._shape + (1, 1, 1, 1))[axis]
+        return (*self._shape, 1, 1, 1, 1)[axis]
 
     @property
     def num(self) -> int:

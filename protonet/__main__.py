@@ -1,0 +1,5 @@
+"""``python -m protonet``."""
+
+from protonet.cli import main
+
+main()

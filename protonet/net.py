@@ -1,0 +1,347 @@
+"""A net that runs: blobs with values, parameters, forward and backward.
+
+The surface is pycaffe's: ``net.blobs``, ``net.params``, ``net.forward()``, ``net.backward()``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from protonet import fillers, random
+from protonet.blob import Array, Blob, aligned_zeros
+from protonet.errors import GraphError, ProtonetError, ShapeError, did_you_mean
+from protonet.graph import build_graph
+from protonet.layer import TEST, Layer
+from protonet.plan import Param, Plan, Step, build_plan
+
+_ROUND = 16  # floats: each parameter starts on a cache line of its arena
+
+Hook = Callable[[str], None]
+
+
+class Net:
+    """A net built from a file (or message), in one phase.
+
+    Args:
+        source: path of a net prototxt, or what ``schema.read_net`` returns.
+        phase: TRAIN or TEST.
+        weights: path of a .caffemodel to start from, copied by layer name.
+        level, stages: the rest of the state that chooses layers.
+        share_with: a net whose parameters, by layer name, are used instead of own ones.
+
+    Attributes:
+        blobs: name -> Blob, in order of the layers; the latest version of each name.
+        params: layer name -> its parameter blobs.
+        layers: the layer objects in order.
+        inputs, outputs: names of blobs.
+        learnable: the parameters that own their storage, as ``plan.Param``.
+        param_data, param_diff: the arenas in which all of them lie, (n,) float32.
+
+    Raises:
+        ProtonetError: whatever is wrong with file, graph, shapes, sources or weights.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        phase: int | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        level: int | None = None,
+        stages: Iterable[str] = (),
+        *,
+        share_with: Net | None = None,
+    ) -> None:
+        if isinstance(source, str | os.PathLike):
+            from protonet.schema.read import read_net
+
+            source = read_net(source)
+        graph = build_graph(source, TEST if phase is None else phase, level, stages)
+        self.plan: Plan = build_plan(graph)
+        self.name = graph.name
+        self.phase = graph.phase
+        self.steps: list[Step] = self.plan.steps
+        self.blobs: dict[str, Blob] = self.plan.blobs
+        self.layers: list[Layer] = [step.layer for step in self.steps]
+        self.params: dict[str, list[Blob]] = {
+            layer.name: layer.blobs for layer in self.layers if layer.blobs
+        }
+        self.inputs = graph.inputs
+        self.outputs = graph.outputs
+        self.learnable: list[Param] = self.plan.learnable()
+        self._index = {step.layer.name: i for i, step in enumerate(self.steps)}
+        self._before: dict[str, list[Hook]] = {"forward": [], "backward": []}
+        self._after: dict[str, list[Hook]] = {"forward": [], "backward": []}
+        self._allocate(share_with)
+        self._seed_losses()
+        if weights is not None:
+            self.copy_from(weights)
+
+    # --- parameters ------------------------------------------------------------------------
+    def _allocate(self, share_with: Net | None) -> None:
+        """Lay all parameters into one arena and fill them; shared ones use their owner's place."""
+        starts, end = [], 0
+        shared = share_with.params if share_with is not None else {}
+        own = [p for p in self.learnable if not self._taken_from(shared, p)]
+        for param in own:
+            starts.append(end)
+            end += -(-param.blob.count // _ROUND) * _ROUND
+        self.param_data: Array = aligned_zeros(end)
+        self.param_diff: Array = aligned_zeros(end)
+        self.param_start = dict(zip((id(p.blob) for p in own), starts, strict=True))
+        for param, start in zip(own, starts, strict=True):
+            part = slice(start, start + param.blob.count)
+            param.blob.use(self.param_data[part], self.param_diff[part])
+            if param.filler is not None:
+                layer = self.layers[self._index[param.layer]]
+                try:
+                    fillers.fill(param.blob.data, param.filler, random.generator())
+                except ProtonetError as error:
+                    raise layer.error(str(error), type(error)) from None
+        for param in self.plan.params:
+            owner = self.plan.params[param.owner]
+            if owner is not param:
+                param.blob.share_data(owner.blob)
+                param.blob.share_diff(owner.blob)
+
+    def _taken_from(self, shared: Mapping[str, list[Blob]], param: Param) -> bool:
+        """Use the parameter of the same layer of another net, where it has one."""
+        theirs = shared.get(param.layer, [])
+        if param.index >= len(theirs):
+            return False
+        other = theirs[param.index]
+        if other.shape != param.blob.shape:
+            layer = self.layers[self._index[param.layer]]
+            raise layer.error(
+                f"parameter {param.index}: expected the shape {other.shape} of the training net's, "
+                f"got {param.blob.shape}"
+            )
+        param.blob.share_data(other)
+        return True
+
+    def copy_from(self, path: str | os.PathLike[str]) -> list[str]:
+        """Copy weights from a .caffemodel by layer name; return the names it had no use for.
+
+        Raises:
+            SnapshotError: the file cannot be read, or a layer's blobs do not fit.
+        """
+        from protonet.solvers.snapshot import load_weights
+
+        return load_weights(self, path)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write layers and weights as a binary .caffemodel that Caffe reads.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        from protonet.solvers.snapshot import save_weights
+
+        save_weights(self, path)
+
+    def share_with(self, other: Net) -> None:
+        """Use the parameters of ``other``, layer by layer of the same name, from now on."""
+        for param in self.plan.params:
+            self._taken_from(other.params, param)
+
+    def clear_param_diffs(self) -> None:
+        """Set the gradients of all parameters to zero."""
+        self.param_diff.fill(0)
+
+    # --- running ---------------------------------------------------------------------------
+    def _seed_losses(self) -> None:
+        """Write each loss weight into the gradient of its top, where backward starts from."""
+        for step in self.steps:
+            for blob, weight in zip(step.top, step.layer.loss_weights, strict=True):
+                if weight:
+                    blob.diff.fill(weight)
+
+    def _between(self, start: str | None, end: str | None, backward: bool = False) -> range:
+        last = len(self.steps) - 1
+        first_default, last_default = (last, 0) if backward else (0, last)
+        a = first_default if start is None else self._find(start)
+        b = last_default if end is None else self._find(end)
+        return range(a, b - 1, -1) if backward else range(a, b + 1)
+
+    def _find(self, name: str) -> int:
+        if name not in self._index:
+            hint = did_you_mean(name, set(self._index))
+            raise GraphError(f"net '{self.name}' has no layer '{name}'{hint}")
+        return self._index[name]
+
+    def forward(
+        self,
+        blobs: Iterable[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        **inputs: Array,
+    ) -> dict[str, Array]:
+        """Run the layers in order.
+
+        Args:
+            blobs: names of blobs to return besides the outputs.
+            start, end: names of the first and last layer to run.
+            inputs: values for input blobs, by name; their first axis must fit.
+
+        Returns:
+            name -> values, for the net's outputs (or the tops of ``end``) and ``blobs``.
+        """
+        for name, value in inputs.items():
+            self._feed(name, value)
+        self.run_forward(self._between(start, end))
+        names = self.outputs if end is None else self.top_names[end]
+        return {n: self._blob(n).data for n in dict.fromkeys([*names, *(blobs or ())])}
+
+    def backward(
+        self,
+        diffs: Iterable[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        **tops: Array,
+    ) -> dict[str, Array]:
+        """Run the layers in reverse: gradients of the loss by blobs and parameters.
+
+        Args:
+            diffs: names of blobs whose gradients to return besides those of the inputs.
+            start, end: names of the first and last layer to run, in backward order.
+            tops: gradients of output blobs, by name.
+
+        Returns:
+            name -> gradient, for the net's inputs (or the bottoms of ``end``) and ``diffs``.
+        """
+        for name, value in tops.items():
+            _copy(self._blob(name).diff, value, name)
+        self.run_backward(self._between(start, end, backward=True))
+        names = self.inputs if end is None else self.bottom_names[end]
+        return {n: self._blob(n).diff for n in dict.fromkeys([*names, *(diffs or ())])}
+
+    def run_forward(self, indices: Iterable[int] | None = None) -> float:
+        """Run layers by index, all by default, and return the weighted sum of their losses."""
+        loss = 0.0
+        before, after = self._before["forward"], self._after["forward"]
+        steps = self.steps
+        for i in range(len(steps)) if indices is None else indices:
+            step = steps[i]
+            layer = step.layer
+            for hook in before:
+                hook(layer.name)
+            for blob, shape in zip(step.bottom, step.seen, strict=True):
+                if blob.shape != shape:
+                    self._reshape(step)
+                    break
+            layer.forward(step.bottom, step.top)
+            for blob, weight in zip(step.top, layer.loss_weights, strict=True):
+                if weight:
+                    # the weights are where backward starts from, and a user may have changed them
+                    loss += float(np.vdot(blob.data, blob.diff))
+            for hook in after:
+                hook(layer.name)
+        return loss
+
+    def run_backward(self, indices: Iterable[int] | None = None) -> None:
+        """Run the backward pass of layers by index, all in reverse by default."""
+        before, after = self._before["backward"], self._after["backward"]
+        for i in reversed(range(len(self.steps))) if indices is None else indices:
+            step = self.steps[i]
+            if not step.backward:
+                continue
+            for hook in before:
+                hook(step.layer.name)
+            step.layer.backward(step.top, step.propagate_down, step.bottom)
+            for hook in after:
+                hook(step.layer.name)
+
+    def _reshape(self, step: Step) -> None:
+        before = [blob.shape for blob in step.top]
+        step.layer.reshape(step.bottom, step.top)
+        step.seen = [blob.shape for blob in step.bottom]
+        for blob, shape, weight in zip(step.top, before, step.layer.loss_weights, strict=True):
+            if weight and blob.shape != shape:
+                blob.diff.fill(weight)
+
+    def reshape(self) -> None:
+        """Work out all shapes again, after those of input blobs were changed."""
+        for step in self.steps:
+            if step.bottom:
+                self._reshape(step)
+
+    def _blob(self, name: str) -> Blob:
+        blob = self.blobs.get(name)
+        if blob is None:
+            raise GraphError(
+                f"net '{self.name}' has no blob '{name}'{did_you_mean(name, set(self.blobs))}"
+            )
+        return blob
+
+    def _feed(self, name: str, value: Array) -> None:
+        if name not in self.inputs:
+            known = ", ".join(self.inputs) or "none"
+            raise GraphError(f"net '{self.name}' has no input blob '{name}'; its inputs: {known}")
+        _copy(self.blobs[name].data, value, name)
+
+    # --- names and hooks -------------------------------------------------------------------
+    @property
+    def top_names(self) -> dict[str, list[str]]:
+        """Layer name -> names of its tops."""
+        return {s.layer.name: [r.name for r in s.node.tops] for s in self.steps}
+
+    @property
+    def bottom_names(self) -> dict[str, list[str]]:
+        """Layer name -> names of its bottoms."""
+        return {s.layer.name: [r.name for r in s.node.bottoms] for s in self.steps}
+
+    @property
+    def layer_dict(self) -> dict[str, Layer]:
+        """Layer name -> layer."""
+        return {layer.name: layer for layer in self.layers}
+
+    @property
+    def blob_loss_weights(self) -> dict[str, float]:
+        """Blob name -> its weight in the loss."""
+        weights = dict.fromkeys(self.blobs, 0.0)
+        for step in self.steps:
+            for ref, weight in zip(step.node.tops, step.layer.loss_weights, strict=False):
+                weights[ref.name] = weight
+        return weights
+
+    def before_forward(self, hook: Hook) -> None:
+        """Call ``hook(layer name)`` before each layer runs forward."""
+        self._before["forward"].append(hook)
+
+    def after_forward(self, hook: Hook) -> None:
+        """Call ``hook(layer name)`` after each layer has run forward."""
+        self._after["forward"].append(hook)
+
+    def before_backward(self, hook: Hook) -> None:
+        """Call ``hook(layer name)`` before each layer runs backward."""
+        self._before["backward"].append(hook)
+
+    def after_backward(self, hook: Hook) -> None:
+        """Call ``hook(layer name)`` after each layer has run backward."""
+        self._after["backward"].append(hook)
+
+    def output_values(self) -> Iterator[tuple[str, float, float]]:
+        """Yield (name, value, loss weight) for each value of each output, as logs list them."""
+        weights = self.blob_loss_weights
+        for name in self.outputs:
+            for value in self.blobs[name].data.reshape(-1).tolist():
+                yield name, value, weights[name]
+
+    def close(self) -> None:
+        """Stop what the data layers do in the background."""
+        for layer in self.layers:
+            stop = getattr(layer, "close", None)
+            if stop is not None:
+                stop()
+
+
+def _copy(target: Array, value: Any, name: str) -> None:
+    value = np.asarray(value)
+    if value.shape != target.shape:
+        raise ShapeError(
+            f"blob '{name}': expected values of shape {target.shape}, got {value.shape}"
+        )
+    target[...] = value

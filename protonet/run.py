@@ -1,0 +1,209 @@
+"""One training run: its folder, the solver that is really used, the closing table."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from protonet import recipe
+from protonet.errors import DataError, OutputError
+
+if TYPE_CHECKING:
+    from protonet.net import Net
+    from protonet.solvers.solver import Solver
+
+
+@dataclass
+class Run:
+    """What a training run is made of.
+
+    Attributes:
+        folder: where its files go.
+        source: the effective solver, as ``schema.read_solver`` returns one.
+        notes: what the user should know of how it came about.
+    """
+
+    folder: Path
+    source: Any
+    notes: list[str] = field(default_factory=list)
+
+
+def new_folder(wanted: Path) -> Path:
+    """Create a folder of that name, or the first numbered one that is free; return it.
+
+    An empty folder that exists already is used as it is.
+
+    Raises:
+        OutputError: it cannot be made or written.
+    """
+    number = 1
+    folder = wanted
+    try:
+        while True:
+            try:
+                folder.mkdir(parents=True)
+                break
+            except FileExistsError:
+                if folder.is_dir() and not any(folder.iterdir()):
+                    break
+            number += 1
+            folder = wanted.with_name(f"{wanted.name}-{number}")
+    except OSError as error:
+        raise OutputError(f"{folder}: the run folder cannot be made: {error.strerror}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder}: the run folder cannot be written")
+    return folder
+
+
+def prepare(path: str, assignments: list[str], out: str | None = None) -> Run:
+    """Read a net or solver file and make a run of it.
+
+    A bare net gets the classic recipe, and a test net made from it unless it has a TEST part.
+
+    Args:
+        path: a net or solver prototxt, told apart by content.
+        assignments: ``key=value`` texts that override solver fields.
+        out: the run folder wanted, ``runs/<name of the file>`` by default.
+
+    Raises:
+        ProtonetError: the file, an override or the folder is at fault.
+    """
+    from protonet.schema.read import NetSource, read_any
+    from protonet.schema.write import write_file
+
+    found = read_any(path)
+    bare = isinstance(found, NetSource)
+    solver = recipe.classic_solver() if bare else found.message
+    recipe.override(solver, assignments)
+    derived, why = (None, "")
+    if bare:
+        derived, why = _derive(found)
+    folder = new_folder(Path(out) if out else Path("runs") / Path(path).stem)
+    run = Run(folder, None)
+    effective = folder / "solver.prototxt"
+    if bare:
+        _attach_nets(run, solver, found, path, derived, why)
+        run.notes.append(
+            f"{path} is a net without a solver: training with the classic LeNet recipe"
+        )
+    if not solver.snapshot_prefix:
+        solver.snapshot_prefix = str(folder / Path(path).stem)
+    write_file(solver, effective)
+    run.notes.append(f"effective solver: {effective}")
+    run.source = _solver_source(solver, found, str(effective), bare)
+    return run
+
+
+def _solver_source(solver: Any, found: Any, effective: str, bare: bool) -> Any:
+    """Keep the place of the user's own file, so that errors and relative paths refer to it."""
+    from protonet.schema.read import SolverSource
+
+    if bare:
+        return SolverSource(solver, effective, {})
+    return SolverSource(solver, found.path, found.field_lines)
+
+
+def _derive(found: Any) -> tuple[recipe.DerivedTest | None, str]:
+    if recipe.has_test_part(found.message):
+        return None, ""
+    try:
+        derived = recipe.derive_test_net(found.message, found.path)
+    except DataError as error:
+        return None, f"no tests: {error}"
+    return derived, "" if derived else "no tests: no source with 'train' in its name"
+
+
+def _attach_nets(
+    run: Run, solver: Any, found: Any, path: str, derived: recipe.DerivedTest | None, why: str
+) -> None:
+    from protonet.schema.write import write_file
+
+    if recipe.has_test_part(found.message):
+        solver.net = path
+        if not solver.test_iter:
+            solver.test_iter.append(100)
+            run.notes.append("testing with the net's own TEST layers over 100 batches (test_iter)")
+        return
+    solver.train_net = path
+    if derived is None:
+        solver.ClearField("test_interval")
+        solver.ClearField("test_iter")
+        run.notes.append(why)
+        return
+    test = run.folder / "test.prototxt"
+    write_file(derived.message, test)
+    solver.test_net.append(str(test))
+    if not solver.test_iter:
+        solver.test_iter.append(derived.batches)
+    run.notes.append(
+        f"test net: {test}, {derived.records} records of the sibling source, every softmax head "
+        "scored"
+    )
+
+
+# --- the closing table ---------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Head:
+    """A loss of a net and how it scored.
+
+    Attributes:
+        name: blob of the loss.
+        scored: blob whose values it judges.
+        weight: its weight in the loss.
+        loss: its mean over the test, None if it was not tested.
+        accuracy: of the Accuracy layer on the same blob, None if there is none.
+    """
+
+    name: str
+    scored: str
+    weight: float
+    loss: float | None
+    accuracy: float | None
+
+
+def heads(net: Net, scores: dict[str, list[float]]) -> list[Head]:
+    """Return each loss of a net with what a test made of it, main loss last as in the file."""
+    origin: dict[str, str] = {}
+    accuracy: dict[str, float] = {}
+    losses: list[tuple[str, str, float]] = []
+    for step in net.steps:
+        bottoms = [origin.get(ref.name, ref.name) for ref in step.node.bottoms]
+        if step.node.inserted:
+            origin.update((ref.name, bottoms[0]) for ref in step.node.tops)
+        for ref, weight in zip(step.node.tops, step.layer.loss_weights, strict=False):
+            if weight and bottoms:
+                losses.append((ref.name, bottoms[0], weight))
+        if step.node.type == "Accuracy" and step.node.tops[0].name in scores:
+            accuracy.setdefault(bottoms[0], scores[step.node.tops[0].name][0])
+    return [
+        Head(
+            name, scored, weight, scores[name][0] if name in scores else None, accuracy.get(scored)
+        )
+        for name, scored, weight in losses
+    ]
+
+
+def closing_table(solver: Solver) -> Any:
+    """Return the table that training ends with, as a rich renderable, or None without tests."""
+    from rich import box
+    from rich.table import Table
+
+    if not solver.test_nets or solver.tested_at < 0:
+        return None
+    table = Table(
+        box=box.SIMPLE_HEAD, title=f"Test after {solver.iter} iterations", title_justify="left"
+    )
+    for column in ("loss", "of", "weight", "test loss", "test accuracy"):
+        table.add_column(column, justify="left" if column in ("loss", "of") else "right")
+    for index, net in enumerate(solver.test_nets):
+        for head in heads(net, solver.scores.get(index, {})):
+            table.add_row(
+                head.name,
+                head.scored,
+                f"{head.weight:g}",
+                "-" if head.loss is None else f"{head.loss:.4f}",
+                "-" if head.accuracy is None else f"{head.accuracy:.2%}",
+            )
+    return table

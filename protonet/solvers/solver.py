@@ -1,0 +1,369 @@
+"""The step loop: forward, backward, update; tests and snapshots at their intervals.
+
+As BVLC Caffe 1.0 (``Solver::Step``). A rule is a subclass that says how a gradient becomes an
+update; see ``sgd.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from protonet import random
+from protonet.blob import Array, aligned_zeros
+from protonet.errors import OutputError, PrototxtError
+from protonet.layer import TEST, TRAIN
+from protonet.net import Net
+from protonet.solvers.lr_policy import check_policy, current_step, learning_rate
+from protonet.solvers.snapshot import load_state, save_state
+from protonet.watch.reporter import Reporter
+
+RuleClass = TypeVar("RuleClass", bound="type[Solver]")
+RULES: dict[str, type[Solver]] = {}
+
+
+def register_rule(type_name: str) -> Callable[[RuleClass], RuleClass]:
+    """Class decorator: make a solver known under Caffe's name of its type."""
+
+    def add(cls: RuleClass) -> RuleClass:
+        cls.type = type_name
+        RULES[type_name] = cls
+        return cls
+
+    return add
+
+
+class Solver:
+    """Trains a net as a solver prototxt says.
+
+    Args:
+        source: what ``schema.read_solver`` returns.
+        reporter: is told what happens; silent by default.
+        snapshot_prefix: used when the file gives none; else the solver file's name without suffix.
+
+    Attributes:
+        net: the training net.
+        test_nets: the nets that are tested; they share its parameters by layer name.
+        iter: iterations done.
+        param: the SolverParameter message.
+        history: the rule's memory, arrays of the parameters' shapes, as a .solverstate lists them.
+        losses: the last ``average_loss`` losses.
+        scores: of each test net, by index, the means of its last test; ``tested_at`` is when.
+
+    Raises:
+        ProtonetError: fields that make no sense, or nets that cannot be built.
+    """
+
+    type: ClassVar[str] = ""
+    history_per_param: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        source: Any,
+        reporter: Reporter | None = None,
+        snapshot_prefix: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.source = source
+        self.param = source.message
+        self.reporter = reporter or Reporter()
+        self.iter = 0
+        self.current_step = 0
+        self.scores: dict[int, dict[str, list[float]]] = {}
+        self.tested_at = -1
+        self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
+        self._stop_requested = False
+        self._snapshot_requested = False
+        self._check()
+        prefix = self.param.snapshot_prefix or snapshot_prefix
+        self.snapshot_prefix = Path(prefix or Path(source.path or "solver").with_suffix(""))
+        if self.param.random_seed >= 0:
+            random.set_random_seed(self.param.random_seed)
+        self.net = self._train_net()
+        self.test_nets = self._test_nets()
+        self.losses: deque[float] = deque(maxlen=max(1, self.param.average_loss))
+        self._allocate_history()
+
+    # --- what the file asks for ------------------------------------------------------------
+    def error(self, message: str, field: str = "") -> PrototxtError:
+        """Return an error that names the file, the line of ``field``, then ``message``."""
+        line = self.source.field_lines.get(field, 0) if field else 0
+        place = f"{self.source.path}:{line}: " if line else f"{self.source.path}: "
+        return PrototxtError(f"{place if self.source.path else ''}{message}")
+
+    def _check(self) -> None:
+        param = self.param
+        try:
+            check_policy(param)
+        except PrototxtError as error:
+            raise self.error(str(error), "lr_policy") from None
+        if param.regularization_type not in ("L1", "L2"):
+            raise self.error(
+                f"expected regularization_type L1 or L2, got '{param.regularization_type}'",
+                "regularization_type",
+            )
+        for name in ("iter_size", "average_loss"):
+            if getattr(param, name) < 1:
+                raise self.error(f"expected {name} of at least 1, got {getattr(param, name)}", name)
+        for name in ("snapshot", "display", "test_interval", "max_iter"):
+            if getattr(param, name) < 0:
+                raise self.error(f"expected {name} of 0 or more, got {getattr(param, name)}", name)
+        self.check_rule()
+
+    def check_rule(self) -> None:
+        """Raise PrototxtError when a field does not fit the rule. For rules to override."""
+
+    def refuse_momentum(self) -> None:
+        """Raise PrototxtError when momentum is set, for rules that have no use for it."""
+        if self.param.momentum:
+            raise self.error(
+                f"the {self.type} solver has no momentum, got momentum {self.param.momentum:g}",
+                "momentum",
+            )
+
+    def _state(self, state: Any, phase: int, source: Any) -> tuple[int, list[str]]:
+        """Return level and stages: the net file's own, then the solver's."""
+        own = source.message.state
+        level = state.level if state.HasField("level") else own.level
+        return level, list(state.stage)
+
+    def _read(self, name: str, field: str) -> Any:
+        from protonet.schema.read import read_net
+
+        path = Path(name)
+        if not path.is_absolute() and not path.exists() and self.source.path:
+            beside = Path(self.source.path).parent / path
+            if beside.exists():
+                path = beside
+        if not path.exists():
+            raise self.error(f"{field}: no such file: '{name}'", field)
+        return read_net(path)
+
+    def _train_net(self) -> Net:
+        from protonet.schema.read import NetSource
+
+        param = self.param
+        fields = ("net", "net_param", "train_net", "train_net_param")
+        given = [name for name in fields if param.HasField(name)]
+        if len(given) != 1:
+            got = " and ".join(given) or "none"
+            raise self.error(f"expected one of {', '.join(fields)}, got {got}", (given or [""])[-1])
+        name = given[0]
+        value = getattr(param, name)
+        source = NetSource.of(value) if name.endswith("_param") else self._read(value, name)
+        level, stages = self._state(param.train_state, TRAIN, source)
+        return Net(source, TRAIN, level=level, stages=stages)
+
+    def _test_nets(self) -> list[Net]:
+        from protonet.schema.read import NetSource
+
+        param = self.param
+        sources = [NetSource.of(p) for p in param.test_net_param]
+        sources += [self._read(name, "test_net") for name in param.test_net]
+        generic = len(param.test_iter) - len(sources)
+        shared = param.HasField("net") or param.HasField("net_param")
+        if generic < 0 or (generic > 0 and not shared):
+            raise self.error(
+                f"expected a test_iter for each test net, got {len(param.test_iter)} for "
+                f"{len(sources)} test nets",
+                "test_iter",
+            )
+        if generic:
+            own = NetSource.of(param.net_param) if not param.net else self._read(param.net, "net")
+            sources += [own] * generic
+        if sources and param.test_interval <= 0:
+            raise self.error("there are test nets: expected a test_interval of at least 1, got 0")
+        if param.test_state and len(param.test_state) != len(sources):
+            raise self.error(
+                f"expected a test_state for each of {len(sources)} test nets, "
+                f"got {len(param.test_state)}",
+                "test_state",
+            )
+        states = list(param.test_state) or [type(param.train_state)()] * len(sources)
+        nets = []
+        for source, state in zip(sources, states, strict=True):
+            level, stages = self._state(state, TEST, source)
+            nets.append(Net(source, TEST, level=level, stages=stages, share_with=self.net))
+        return nets
+
+    # --- parameters and their history --------------------------------------------------------
+    def _allocate_history(self) -> None:
+        net = self.net
+        self.history_arenas: list[Array] = [
+            aligned_zeros(net.param_data.size) for _ in range(self.history_per_param)
+        ]
+        self.history: list[Array] = []
+        for arena in self.history_arenas:
+            for param in net.learnable:
+                start = net.param_start[id(param.blob)]
+                part = arena[start : start + param.blob.count]
+                self.history.append(part.reshape(param.blob.shape))
+
+    def compute_update(self, rate: float) -> None:
+        """Turn the parameters' diffs into an update and apply it. One rule a subclass."""
+        raise TypeError(f"{type(self).__name__} is not a rule")  # a base class cannot update
+
+    def apply_update(self) -> None:
+        """Update the parameters from their gradients, once."""
+        rate = self.learning_rate()
+        if self.param.display and self.iter % self.param.display == 0:
+            self.reporter.learning_rate(self.iter, rate)
+        self.compute_update(rate)
+
+    def learning_rate(self) -> float:
+        """Return the rate of the coming iteration."""
+        self.current_step = current_step(self.param, self.iter)
+        return learning_rate(self.param, self.iter)
+
+    # --- the loop ----------------------------------------------------------------------------
+    def add_callback(self, before: Callable[[], None], after: Callable[[], None]) -> None:
+        """Call ``before()`` ahead of each iteration, and ``after()`` when gradients are ready."""
+        self._callbacks.append((before, after))
+
+    def request_stop(self) -> None:
+        """Stop after the iteration at hand, with a snapshot. Safe in a signal handler."""
+        self._stop_requested = True
+
+    def request_snapshot(self) -> None:
+        """Take a snapshot after the iteration at hand. Safe in a signal handler."""
+        self._snapshot_requested = True
+
+    def step(self, iterations: int) -> None:
+        """Do that many iterations, with tests, logs and snapshots where they are due."""
+        param, reporter = self.param, self.reporter
+        stop = self.iter + iterations
+        self.losses.clear()
+        shown_at, shown_iter = time.perf_counter(), self.iter
+        while self.iter < stop and not self._stop_requested:
+            self.net.clear_param_diffs()
+            due = param.test_interval and self.iter % param.test_interval == 0
+            if due and (self.iter > 0 or param.test_initialization):
+                self.test_all()
+            for before, _ in self._callbacks:
+                before()
+            self.losses.append(self._gradients())
+            if param.display and self.iter % param.display == 0:
+                now = time.perf_counter()
+                reporter.display(self, self.smoothed_loss, self.iter - shown_iter, now - shown_at)
+                shown_at, shown_iter = now, self.iter
+            for _, after in self._callbacks:
+                after()
+            self.apply_update()
+            self.iter += 1
+            reporter.iteration(self)
+            due = param.snapshot and self.iter % param.snapshot == 0
+            if due or self._snapshot_requested:
+                self.snapshot()
+                self._snapshot_requested = False
+
+    @property
+    def smoothed_loss(self) -> float:
+        """The mean of the last ``average_loss`` losses."""
+        return sum(self.losses) / len(self.losses) if self.losses else 0.0
+
+    def _gradients(self) -> float:
+        """Run forward and backward ``iter_size`` times; return the mean loss."""
+        loss = 0.0
+        for _ in range(self.param.iter_size):
+            loss += self.net.run_forward()
+            self.net.run_backward()
+        return loss / self.param.iter_size
+
+    def solve(self, resume: str | os.PathLike[str] | None = None) -> bool:
+        """Train until ``max_iter``, from a solver state if one is given.
+
+        Returns:
+            Whether training came to its end; False when a stop was requested.
+        """
+        self._check_prefix()
+        self.reporter.solving(self)
+        if resume is not None:
+            self.restore(resume)
+        start = self.iter
+        self._stop_requested = False
+        self.step(max(0, self.param.max_iter - self.iter))
+        just_saved = self.param.snapshot and self.iter % self.param.snapshot == 0
+        if self.param.snapshot_after_train and not (just_saved and self.iter > start):
+            self.snapshot()
+        if self._stop_requested:
+            self.reporter.stopped(self)
+            return False
+        if self.param.display and self.iter % self.param.display == 0:
+            self.losses.append(self.net.run_forward())
+            self.reporter.display(self, self.smoothed_loss, 0, 0.0)
+        if self.param.test_interval and self.iter % self.param.test_interval == 0:
+            self.test_all()
+        self.reporter.done(self)
+        return True
+
+    def _check_prefix(self) -> None:
+        """Find out before hours of training whether snapshots can be written."""
+        if not (self.param.snapshot or self.param.snapshot_after_train):
+            return
+        folder = self.snapshot_prefix.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            what = "cannot be written" if folder.is_dir() else "does not exist"
+            raise OutputError(
+                f"{self.source.path or 'solver'}: the folder '{folder}' of snapshot_prefix {what}"
+            )
+
+    # --- tests -------------------------------------------------------------------------------
+    def test_all(self) -> None:
+        """Test each test net over its ``test_iter`` batches and report the means."""
+        for i in range(len(self.test_nets)):
+            self.test(i)
+
+    def test(self, index: int = 0) -> dict[str, list[float]]:
+        """Run a test net; return name -> mean values of each output."""
+        net = self.test_nets[index]
+        net.share_with(self.net)
+        self.reporter.testing(self, index)
+        batches = self.param.test_iter[index]
+        totals: list[float] = []
+        loss = 0.0
+        for i in range(batches):
+            loss += net.run_forward()
+            values = [value for _, value, _ in net.output_values()]
+            totals = values if i == 0 else [a + b for a, b in zip(totals, values, strict=True)]
+        means = [total / batches for total in totals]
+        scores: dict[str, list[float]] = {}
+        lines = []
+        for (name, _, weight), mean in zip(net.output_values(), means, strict=True):
+            scores.setdefault(name, []).append(mean)
+            lines.append((name, mean, weight))
+        mean_loss = loss / batches if self.param.test_compute_loss else None
+        self.scores[index] = scores
+        self.tested_at = self.iter
+        self.reporter.tested(self, index, lines, mean_loss)
+        return scores
+
+    # --- snapshots ---------------------------------------------------------------------------
+    def snapshot(self) -> tuple[Path, Path]:
+        """Write weights and solver state; return their paths.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        stem = f"{self.snapshot_prefix.name}_iter_{self.iter}"
+        weights = self.snapshot_prefix.with_name(f"{stem}.caffemodel")
+        state = self.snapshot_prefix.with_name(f"{stem}.solverstate")
+        self.reporter.snapshotting(weights, state)
+        self.net.save(weights)
+        save_state(self, state, weights)
+        return weights, state
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Go on from a .solverstate and the weights it names.
+
+        The weights are looked for where the state says, then beside the state.
+
+        Raises:
+            SnapshotError: one of the files cannot be read or does not fit.
+        """
+        weights = load_state(self, path)
+        if weights:
+            beside = Path(path).parent / Path(weights).name
+            self.net.copy_from(weights if Path(weights).exists() else beside)

@@ -1,0 +1,48 @@
+"""The interface through which a solver tells what happens. This base says nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from protonet.solvers.solver import Solver
+
+# One value of an output: its name, the value, its weight in the loss.
+OutputLine = tuple[str, float, float]
+
+
+class Reporter:
+    """Override what is of interest."""
+
+    def solving(self, solver: Solver) -> None:
+        """Training begins."""
+
+    def iteration(self, solver: Solver) -> None:
+        """An iteration is done; ``solver.iter`` counts it already."""
+
+    def display(self, solver: Solver, loss: float, iterations: int, seconds: float) -> None:
+        """``display`` is due: the smoothed loss, and how long the last iterations took."""
+
+    def learning_rate(self, iteration: int, rate: float) -> None:
+        """``display`` is due: the rate used."""
+
+    def testing(self, solver: Solver, index: int) -> None:
+        """A test of ``solver.test_nets[index]`` begins."""
+
+    def tested(
+        self, solver: Solver, index: int, outputs: list[OutputLine], loss: float | None
+    ) -> None:
+        """A test is done: the means of all output values, and of the loss if asked for."""
+
+    def snapshotting(self, weights: Path, state: Path) -> None:
+        """These files are about to be written."""
+
+    def note(self, message: str) -> None:
+        """Something that a user should know."""
+
+    def stopped(self, solver: Solver) -> None:
+        """A stop was requested; a snapshot was taken."""
+
+    def done(self, solver: Solver) -> None:
+        """Training came to its end."""
