@@ -1,0 +1,1 @@
+"""Where data comes from: databases, datums, transformations, prefetching, bundled MNIST."""

@@ -1,0 +1,68 @@
+"""Image files and encoded records as arrays, as OpenCV gives them to Caffe.
+
+Arrays are (C, H, W) uint8. Colours come in OpenCV's order: blue, green, red.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from protonet.errors import DataError
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def decode_image(content: bytes, describe: Callable[[], str], color: bool | None) -> Pixels:
+    """Decode a PNG, JPEG, ... in memory.
+
+    Args:
+        content: the file's bytes.
+        describe: returns how messages name the image.
+        color: True for three channels, False for one, None for as many as it has.
+
+    Returns:
+        (C, H, W) uint8.
+
+    Raises:
+        DataError: it cannot be decoded.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if color is False and image.format == "JPEG":
+                image.draft("L", image.size)  # the brightness that the file holds, as OpenCV does
+            image.load()
+            pixels = _pixels(image, color)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{describe()} cannot be decoded as an image: {error}") from error
+    return np.ascontiguousarray(pixels)
+
+
+def _pixels(image: Any, color: bool | None) -> Pixels:
+    """Return the pixels of a Pillow image as (C, H, W) uint8."""
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        if color is None:
+            raise ValueError(f"its pixels have more than 8 bits (mode {image.mode})")
+        planes = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)[None]
+    elif image.mode in ("1", "L"):
+        planes = np.asarray(image.convert("L"))[None]
+    elif color is None and (image.mode in ("RGBA", "LA") or "transparency" in image.info):
+        planes = np.asarray(image.convert("RGBA"))[:, :, [2, 1, 0, 3]].transpose(2, 0, 1)
+    else:
+        planes = np.asarray(image.convert("RGB"))[:, :, ::-1].transpose(2, 0, 1)
+    if color is False and len(planes) > 1:
+        return gray(planes)
+    if color and len(planes) == 1:
+        return np.repeat(planes, 3, axis=0)
+    return planes
+
+
+def gray(planes: Pixels) -> Pixels:
+    """Return the brightness (1, H, W) of (3, H, W) blue, green, red, with OpenCV's weights."""
+    blue, green, red = planes.astype(np.int32)
+    return ((blue * 1868 + green * 9617 + red * 4899 + (1 << 13)) >> 14).astype(np.uint8)[None]

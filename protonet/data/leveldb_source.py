@@ -1,0 +1,102 @@
+"""LevelDB databases, read through a shadow so that the folder itself never changes.
+
+Opening a LevelDB locks its folder, replays its log into a new table, writes a new manifest and
+deletes what became obsolete; two processes cannot have it open at once. All of that happens to a
+shadow instead: a temporary folder with links to the tables and copies of the rest. Links are
+named ``.sst``, the older name for tables, which LevelDB reads but never writes; so it has no name
+under which it could write through a link, and deleting a link deletes nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from protonet.data.source import Record, Source
+from protonet.errors import DataError
+
+
+class LevelDbSource(Source):
+    """A LevelDB folder (``CURRENT``, tables, logs; snappy or not)."""
+
+    kind = "leveldb"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        import plyvel
+
+        self._count: int | None = None
+        shadow = tempfile.mkdtemp(prefix="protonet-leveldb-")
+        opened: list[Any] = []
+        self._release = weakref.finalize(self, _release, opened, shadow, os.getpid())
+        try:
+            _fill_shadow(path, shadow)
+            self._db = plyvel.DB(shadow)
+            opened.append(self._db)
+        except (plyvel.Error, OSError) as error:
+            self._release()
+            reason = str(error).replace(shadow, path)
+            raise DataError(f"source '{path}' (leveldb) cannot be opened: {reason}") from error
+
+    def __len__(self) -> int:
+        if self._count is None:
+            self._count = sum(1 for _ in self.keys())
+        return self._count
+
+    def _pass(self, keys: bool, values: bool) -> Iterator[Any]:
+        import plyvel
+
+        try:
+            with self._db.iterator(
+                include_key=keys, include_value=values, fill_cache=False, verify_checksums=True
+            ) as records:
+                yield from records
+        except plyvel.Error as error:
+            reason = str(error)
+            raise DataError(f"source '{self.path}' (leveldb) cannot be read: {reason}") from error
+
+    def __iter__(self) -> Iterator[Record]:
+        return self._pass(True, True)
+
+    def keys(self) -> Iterator[bytes]:
+        return self._pass(True, False)
+
+    def values(self) -> Iterator[bytes]:
+        return self._pass(False, True)
+
+    def close(self) -> None:
+        self._release()
+
+
+def _fill_shadow(path: str, shadow: str) -> None:
+    """Put into ``shadow`` all that LevelDB needs to open the database in ``path``."""
+    for entry in os.scandir(path):
+        stem, suffix = os.path.splitext(entry.name)
+        if suffix in (".ldb", ".sst"):
+            _link(os.path.abspath(entry.path), os.path.join(shadow, stem + ".sst"))
+        elif suffix == ".log" or entry.name == "CURRENT" or entry.name.startswith("MANIFEST-"):
+            # Contents only: in a read-only folder the files are read-only too.
+            shutil.copyfile(entry.path, os.path.join(shadow, entry.name))
+
+
+def _link(table: str, link: str) -> None:
+    """Make ``link`` lead to ``table``. Windows lets few users make symbolic links."""
+    try:
+        os.symlink(table, link)
+    except OSError:
+        try:
+            os.link(table, link)
+        except OSError:
+            shutil.copyfile(table, link)
+
+
+def _release(opened: list[Any], shadow: str, process: int) -> None:
+    """Close and delete a shadow, unless this is a forked child, whose parent still reads it."""
+    if os.getpid() == process:
+        for database in opened:
+            database.close()
+        shutil.rmtree(shadow, ignore_errors=True)

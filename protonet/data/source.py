@@ -1,0 +1,165 @@
+"""Databases of records, opened for reading only: the interface that LMDB and LevelDB share.
+
+A source is a folder of key-value records. Which kind it is, is told by what the folder holds,
+whatever the net says. Nothing in the folder is ever changed, so that it may lie on a read-only
+medium and be open in any number of nets and processes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+from weakref import WeakValueDictionary
+
+from protonet.errors import DataError
+
+Record = tuple[bytes, bytes]
+
+
+class Source(ABC):
+    """The records of one database, in the order of their keys (bytewise, as Caffe reads them).
+
+    Attributes:
+        path: the folder.
+        kind: "lmdb" or "leveldb".
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of records. For a LevelDB the first call reads through all of them."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Record]:
+        """One pass over (key, value), as bytes of one's own."""
+
+    @abstractmethod
+    def keys(self) -> Iterator[bytes]:
+        """One pass over the keys alone."""
+
+    @abstractmethod
+    def values(self) -> Iterator[bytes]:
+        """One pass over the values alone: the fast way."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the files. Sources are shared: only for one that nobody else uses."""
+
+    def first(self) -> bytes:
+        """Return the value of the first record.
+
+        Raises:
+            DataError: there is none.
+        """
+        for value in self.values():
+            return value
+        raise DataError(f"source '{self.path}' ({self.kind}) is empty: it holds no records")
+
+    def describe(self, index: int) -> str:
+        """Return how messages name the record at ``index``: source, number and key."""
+        key = next(itertools.islice(self.keys(), index, None), b"")
+        return f"source '{self.path}': record {index} (key '{key.decode('utf-8', 'replace')}')"
+
+
+class Cursor:
+    """Reads values around and around a source: after the last record comes the first.
+
+    Belongs to one thread. Nothing is opened before the first record is taken.
+
+    Attributes:
+        index: of the record that comes next, counted from the first key.
+    """
+
+    def __init__(self, source: Source, start: int = 0) -> None:
+        self.source = source
+        self.index = start
+        self._pass: Iterator[bytes] | None = None
+
+    def take(self, count: int) -> list[bytes]:
+        """Return the next ``count`` values.
+
+        Raises:
+            DataError: the source is empty or broken.
+        """
+        values: list[bytes] = []
+        while len(values) < count:
+            if self._pass is None:
+                self._pass = self._begin()
+            got = list(itertools.islice(self._pass, count - len(values)))
+            values += got
+            self.index += len(got)
+            if len(values) < count:
+                self._wrap()
+        return values
+
+    def describe(self, back: int) -> str:
+        """Return how messages name the record taken ``back`` records before the next one."""
+        index = self.index - back
+        return self.source.describe(index if index >= 0 else index % len(self.source))
+
+    def _begin(self) -> Iterator[bytes]:
+        """Return a pass whose next value is that of record ``index``, around the source."""
+        if self.index == 0:
+            return self.source.values()
+        count = len(self.source)
+        if count == 0:
+            self.source.first()
+        self.index %= count
+        return itertools.islice(self.source.values(), self.index, None)
+
+    def _wrap(self) -> None:
+        if self.index == 0:
+            self.source.first()
+        self.index = 0
+        self._pass = None
+
+
+_open_sources: WeakValueDictionary[tuple[int, str], Source] = WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def open_source(path: str | os.PathLike[str]) -> Source:
+    """Open the database in a folder, or share the handle that this process already has on it.
+
+    Raises:
+        DataError: no such folder, neither an LMDB nor a LevelDB, damaged, or without records.
+    """
+    name = os.fspath(path)
+    # The process is part of the key: a handle that came along through fork() is not shared.
+    key = (os.getpid(), os.path.realpath(name))
+    with _lock:
+        source = _open_sources.get(key)
+        if source is None:
+            source = _open(name)
+            source.first()
+            _open_sources[key] = source
+        return source
+
+
+def _open(name: str) -> Source:
+    if not os.path.exists(name):
+        raise DataError(f"source '{name}' does not exist (looked in: {os.path.abspath(name)})")
+    if not os.path.isdir(name):
+        raise DataError(f"source '{name}' is a file; expected the folder of an LMDB or LevelDB")
+    if os.path.exists(os.path.join(name, "data.mdb")):
+        from protonet.data.lmdb_source import LmdbSource
+
+        return LmdbSource(name)
+    if os.path.exists(os.path.join(name, "CURRENT")):
+        from protonet.data.leveldb_source import LevelDbSource
+
+        return LevelDbSource(name)
+    held = sorted(os.listdir(name))
+    what = f"holds {', '.join(held[:3])}{', …' if len(held) > 3 else ''}" if held else "is empty"
+    raise DataError(
+        f"source '{name}' is no database: the folder {what}; "
+        "expected data.mdb (LMDB) or CURRENT (LevelDB)"
+    )
