@@ -258,7 +258,8 @@ def _manifest() -> list[dict[str, Any]]:
 
 def run_reference(case: dict[str, Any]) -> None:
     """Run a recorded net forward and backward and compare every array that was recorded."""
-    arrays = np.load(REFERENCE / case["arrays"])
+    with np.load(REFERENCE / case["arrays"]) as file:
+        arrays = dict(file)
     with _inside(REFERENCE):
         net = protonet.Net(case["net"], TRAIN if case["phase"] == "TRAIN" else TEST)
     for blob, values in _part(arrays, "bottom/"):
@@ -285,10 +286,8 @@ def run_reference(case: dict[str, Any]) -> None:
         _compare(case, f"param_diff/{name}", net.params[layer][int(i)].diff, values)
 
 
-def _part(arrays: Any, prefix: str) -> Iterator[tuple[str, Array]]:
-    for key in arrays.files:
-        if key.startswith(prefix):
-            yield key[len(prefix) :], arrays[key]
+def _part(arrays: dict[str, Array], prefix: str) -> list[tuple[str, Array]]:
+    return [(key[len(prefix) :], a) for key, a in arrays.items() if key.startswith(prefix)]
 
 
 def _compare(case: dict[str, Any], name: str, got: Array, want: Array) -> None:

@@ -1,0 +1,53 @@
+"""What layers that treat every value alone have in common."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from protonet.blob import Array, Blob
+from protonet.kernels import threads
+from protonet.layer import Layer
+
+
+class Neuron(Layer):
+    """One bottom, one top of its shape; may run in place.
+
+    A type gives :meth:`values` and :meth:`gradients`, which see blobs as flat arrays and do a
+    part of them. In place ``x`` is ``y`` and ``dx`` is ``dy``: then ``x`` holds the results.
+
+    Attributes:
+        grain: values for which a thread of its own is worth while, fewer for costly functions.
+    """
+
+    in_place = True
+    grain: ClassVar[int] = 16384
+
+    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
+        """Write y[lo:hi]. x, y: (count,) float32."""
+        raise NotImplementedError
+
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
+        """Write dx[lo:hi]. x, y, dy, dx: (count,) float32."""
+        raise NotImplementedError
+
+    def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
+        top[0].reshape(*bottom[0].shape)
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        x, y = bottom[0].data.reshape(-1), top[0].data.reshape(-1)
+        if x.size <= self.grain:
+            self.values(x, y, 0, x.size)
+        else:
+            threads.run(x.size, lambda lo, hi, worker: self.values(x, y, lo, hi), self.grain)
+
+    def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
+        if not propagate_down[0]:
+            return
+        x, y = bottom[0].data.reshape(-1), top[0].data.reshape(-1)
+        dy, dx = top[0].diff.reshape(-1), bottom[0].diff.reshape(-1)
+        if x.size <= self.grain:
+            self.gradients(x, y, dy, dx, 0, x.size)
+        else:
+            threads.run(
+                x.size, lambda lo, hi, worker: self.gradients(x, y, dy, dx, lo, hi), self.grain
+            )

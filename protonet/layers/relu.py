@@ -1,0 +1,44 @@
+"""ReLU: y = max(x, 0) + slope · min(x, 0). The gradient at 0 is the slope. As BVLC Caffe 1.0."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from protonet.blob import Array, Blob
+from protonet.kernels.jit import kernel
+from protonet.layer import register
+from protonet.layers._neuron import Neuron
+
+
+@kernel("void(float32[::1], float32, float32[::1], int64, int64)")
+def relu_forward(x: Array, slope: float, y: Array, lo: int, hi: int) -> None:
+    """Write y[lo:hi]."""
+    x, y = x[lo:hi], y[lo:hi]
+    for i in range(x.size):
+        v = x[i]
+        y[i] = v if v > 0 else slope * v
+
+
+@kernel("void(float32[::1], float32[::1], float32, float32[::1], int64, int64)")
+def relu_backward(x: Array, dy: Array, slope: float, dx: Array, lo: int, hi: int) -> None:
+    """Write dx[lo:hi]. x may be y as well: their signs agree."""
+    x, dy, dx = x[lo:hi], dy[lo:hi], dx[lo:hi]
+    for i in range(x.size):
+        g = dy[i]
+        dx[i] = g if x[i] > 0 else slope * g
+
+
+@register("ReLU")
+class ReLU(Neuron):
+    """relu_param: negative_slope (0)."""
+
+    grain: ClassVar[int] = 32768
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        self.slope: float = self.param.relu_param.negative_slope
+
+    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
+        relu_forward(x, self.slope, y, lo, hi)
+
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
+        relu_backward(x, dy, self.slope, dx, lo, hi)
