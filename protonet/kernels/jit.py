@@ -70,16 +70,17 @@ class Kernel:
             "fastmath": _FASTMATH,
         }
         if self._inline:
-            return numba.njit(**options)(function)  # type: ignore[no-any-return]
-        before = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = str(cache_folder())
+            return numba.njit(**options)(function)
+        config: Any = numba.config
+        before = config.CACHE_DIR
+        config.CACHE_DIR = str(cache_folder())
         try:
             dispatcher = numba.njit(cache=True, **options)(function)
         finally:
-            numba.config.CACHE_DIR = before
+            config.CACHE_DIR = before
         dispatcher.compile(self._signature)
         dispatcher.disable_compile()
-        return dispatcher  # type: ignore[no-any-return]
+        return dispatcher
 
 
 def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:

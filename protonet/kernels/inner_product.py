@@ -1,0 +1,35 @@
+"""The inner product layer's maths: y = x w^T + bias, and its gradients.
+
+x: (N, K), y: (N, M), bias: (M,), all float32; w: (M, K), or (K, M) where ``transpose`` is set,
+as BVLC Caffe 1.0.
+"""
+
+from __future__ import annotations
+
+from protonet.blob import Array
+from protonet.kernels.gemm import gemm
+
+
+def forward(x: Array, w: Array, bias: Array | None, y: Array, transpose: bool = False) -> None:
+    """Write y = x w^T + bias."""
+    gemm(x, w, y, trans_b=not transpose)
+    if bias is not None:
+        y += bias
+
+
+def backward_data(dy: Array, w: Array, dx: Array, transpose: bool = False) -> None:
+    """Write dx = dy w."""
+    gemm(dy, w, dx, trans_b=transpose)
+
+
+def backward_weights(x: Array, dy: Array, dw: Array, transpose: bool = False) -> None:
+    """Add dy^T x to dw."""
+    if transpose:
+        gemm(x, dy, dw, trans_a=True, beta=1.0)
+    else:
+        gemm(dy, x, dw, trans_a=True, beta=1.0)
+
+
+def backward_bias(dy: Array, db: Array) -> None:
+    """Add the sum of dy over N to db."""
+    db += dy.sum(axis=0)
