@@ -6,6 +6,7 @@ update; see ``sgd.py``.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import deque
@@ -13,9 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
+
 from protonet import random
 from protonet.blob import Array, aligned_zeros
 from protonet.errors import OutputError, PrototxtError
+from protonet.kernels import update
 from protonet.layer import TEST, TRAIN
 from protonet.net import Net
 from protonet.solvers.lr_policy import check_policy, current_step, learning_rate
@@ -192,26 +196,42 @@ class Solver:
     # --- parameters and their history --------------------------------------------------------
     def _allocate_history(self) -> None:
         net = self.net
+        starts = [net.param_start[id(p.blob)] for p in net.learnable]
+        self.bounds = np.array([*starts, net.param_data.size], np.int64)
+        self._lr_mults = np.array([p.lr_mult for p in net.learnable], np.float32)
+        decay_mults = np.array([p.decay_mult for p in net.learnable], np.float32)
+        self.local_decays: Array = decay_mults * np.float32(self.param.weight_decay)
         self.history_arenas: list[Array] = [
             aligned_zeros(net.param_data.size) for _ in range(self.history_per_param)
         ]
-        self.history: list[Array] = []
-        for arena in self.history_arenas:
-            for param in net.learnable:
-                start = net.param_start[id(param.blob)]
-                part = arena[start : start + param.blob.count]
-                self.history.append(part.reshape(param.blob.shape))
+        self.history: list[Array] = [
+            arena[start : start + p.blob.count].reshape(p.blob.shape)
+            for arena in self.history_arenas
+            for start, p in zip(starts, net.learnable, strict=True)
+        ]
+
+    def local_rates(self, rate: float) -> Array:
+        """Return the rate of each parameter: ``rate`` times its lr_mult."""
+        return self._lr_mults * np.float32(rate)
 
     def compute_update(self, rate: float) -> None:
-        """Turn the parameters' diffs into an update and apply it. One rule a subclass."""
-        raise TypeError(f"{type(self).__name__} is not a rule")  # a base class cannot update
+        """Turn the parameters' gradients into an update and apply it. Each rule has its own."""
+        raise TypeError(f"{type(self).__name__} is not a solver type")
 
     def apply_update(self) -> None:
         """Update the parameters from their gradients, once."""
         rate = self.learning_rate()
         if self.param.display and self.iter % self.param.display == 0:
             self.reporter.learning_rate(self.iter, rate)
+        if self.param.clip_gradients >= 0:
+            self._clip()
         self.compute_update(rate)
+
+    def _clip(self) -> None:
+        """Scale all gradients down to a joint L2 norm of ``clip_gradients``."""
+        norm = math.sqrt(update.sum_of_squares(self.net.param_diff))
+        if norm > self.param.clip_gradients:
+            update.scale(self.net.param_diff, self.param.clip_gradients / norm)
 
     def learning_rate(self) -> float:
         """Return the rate of the coming iteration."""
