@@ -1,0 +1,50 @@
+"""BNLL: y = log(1 + e^x), the binomial normal log likelihood (softplus).
+
+The gradient is dy · e^x / (1 + e^x). As BVLC Caffe 1.0.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from protonet.blob import Array
+from protonet.kernels.jit import kernel
+from protonet.layer import register
+from protonet.layers._neuron import Neuron
+
+ZERO, ONE = np.float32(0), np.float32(1)
+
+
+@kernel("void(float32[::1], float32[::1], int64, int64)")
+def bnll_forward(x: Array, y: Array, lo: int, hi: int) -> None:
+    """Write y[lo:hi]; e is raised to negative numbers only, so nothing overflows."""
+    x, y = x[lo:hi], y[lo:hi]
+    for i in range(x.size):
+        v = x[i]
+        y[i] = (v if v > 0 else ZERO) + math.log1p(math.exp(-abs(v)))
+
+
+@kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)")
+def bnll_backward(x: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
+    """Write dx[lo:hi]."""
+    x, dy, dx = x[lo:hi], dy[lo:hi], dx[lo:hi]
+    for i in range(x.size):
+        e = math.exp(-abs(x[i]))
+        dx[i] = dy[i] * (ONE if x[i] > 0 else e) / (ONE + e)
+
+
+@register("BNLL")
+class BNLL(Neuron):
+    """Has no parameters. Backward needs x, so it has storage of its own."""
+
+    in_place = False
+    grain: ClassVar[int] = 2048
+
+    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
+        bnll_forward(x, y, lo, hi)
+
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
+        bnll_backward(x, dy, dx, lo, hi)

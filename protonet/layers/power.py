@@ -1,0 +1,78 @@
+"""Power: y = (shift + scale · x)^power.
+
+The gradient is dy · power · scale · (shift + scale · x)^(power - 1), and 0 where power or scale is
+0. As BVLC Caffe 1.0, except that x = 0 without a shift does not make it 0 / 0.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from protonet.blob import Array, Blob
+from protonet.kernels.jit import kernel
+from protonet.layer import register
+from protonet.layers._neuron import Neuron
+
+ONE = np.float32(1)
+
+
+@kernel("void(float32[::1], float32, float32, float32, float32[::1], int64, int64)")
+def power_forward(
+    x: Array, scale: float, shift: float, power: float, y: Array, lo: int, hi: int
+) -> None:
+    """Write y[lo:hi]."""
+    x, y = x[lo:hi], y[lo:hi]
+    if power == 1:
+        for i in range(x.size):
+            y[i] = scale * x[i] + shift
+    elif power == 2:
+        for i in range(x.size):
+            v = scale * x[i] + shift
+            y[i] = v * v
+    else:
+        for i in range(x.size):
+            y[i] = (scale * x[i] + shift) ** power
+
+
+@kernel("void(float32[::1], float32[::1], float32, float32, float32, float32[::1], int64, int64)")
+def power_backward(
+    x: Array, dy: Array, scale: float, shift: float, power: float, dx: Array, lo: int, hi: int
+) -> None:
+    """Write dx[lo:hi]."""
+    x, dy, dx = x[lo:hi], dy[lo:hi], dx[lo:hi]
+    slope = power * scale
+    if power == 1 or slope == 0:
+        for i in range(x.size):
+            dx[i] = slope * dy[i]
+    elif power == 2:
+        for i in range(x.size):
+            dx[i] = dy[i] * slope * (scale * x[i] + shift)
+    else:
+        less = power - ONE
+        for i in range(x.size):
+            dx[i] = dy[i] * slope * (scale * x[i] + shift) ** less
+
+
+@register("Power")
+class Power(Neuron):
+    """power_param: power (1), scale (1), shift (0).
+
+    Backward needs x, so it has storage of its own.
+    """
+
+    in_place = False
+    grain: ClassVar[int] = 8192
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        p = self.param.power_param
+        self.power: float = p.power
+        self.scale: float = p.scale
+        self.shift: float = p.shift
+
+    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
+        power_forward(x, self.scale, self.shift, self.power, y, lo, hi)
+
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
+        power_backward(x, dy, self.scale, self.shift, self.power, dx, lo, hi)

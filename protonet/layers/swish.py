@@ -1,0 +1,53 @@
+"""Swish: y = x · sigmoid(beta · x). As BVLC Caffe 1.0; Ramachandran et al. (2017).
+
+With s = sigmoid(beta · x) the gradient is dy · s · (1 + beta · x · (1 - s)).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from protonet.blob import Array, Blob
+from protonet.kernels.jit import kernel
+from protonet.layer import register
+from protonet.layers._neuron import Neuron
+
+ONE, HALF = np.float32(1), np.float32(0.5)
+
+
+@kernel("void(float32[::1], float32, float32[::1], int64, int64)")
+def swish_forward(x: Array, beta: float, y: Array, lo: int, hi: int) -> None:
+    """Write y[lo:hi]; the sigmoid by way of tanh, which no x makes overflow."""
+    x, y = x[lo:hi], y[lo:hi]
+    for i in range(x.size):
+        y[i] = x[i] * (HALF * math.tanh(HALF * beta * x[i]) + HALF)
+
+
+@kernel("void(float32[::1], float32[::1], float32, float32[::1], int64, int64)")
+def swish_backward(x: Array, dy: Array, beta: float, dx: Array, lo: int, hi: int) -> None:
+    """Write dx[lo:hi]."""
+    x, dy, dx = x[lo:hi], dy[lo:hi], dx[lo:hi]
+    for i in range(x.size):
+        v = beta * x[i]
+        s = HALF * math.tanh(HALF * v) + HALF
+        dx[i] = dy[i] * s * (ONE + v * (ONE - s))
+
+
+@register("Swish")
+class Swish(Neuron):
+    """swish_param: beta (1). Backward needs x, so it has storage of its own."""
+
+    in_place = False
+    grain: ClassVar[int] = 2048
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        self.beta: float = self.param.swish_param.beta
+
+    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
+        swish_forward(x, self.beta, y, lo, hi)
+
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
+        swish_backward(x, dy, self.beta, dx, lo, hi)
