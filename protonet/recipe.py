@@ -116,7 +116,9 @@ def derive_test_net(net: Any, path: str = "") -> DerivedTest | None:
     Raises:
         DataError: the sibling source cannot be opened.
     """
+    from protonet.data import paths
     from protonet.graph import build_graph
+    from protonet.layers.data import Data
     from protonet.plan import build_plan
     from protonet.schema.read import NetSource
 
@@ -128,10 +130,11 @@ def derive_test_net(net: Any, path: str = "") -> DerivedTest | None:
     sibling = sibling_test_source(data[0].data_param.source)
     if sibling is None:
         return None
-    data[0].data_param.source = sibling
+    # what is written into the run folder must find a source that lies beside the net file
+    data[0].data_param.source = paths.find(sibling, f"{path}:1: ") or sibling
     data[0].data_param.ClearField("rand_skip")
-    source = NetSource(test, path, [0] * len(test.layer))
-    records = len(build_plan(build_graph(source, TEST)).steps[0].layer)  # type: ignore[arg-type]
+    plan = build_plan(build_graph(NetSource(test, path, [0] * len(test.layer)), TEST))
+    records = next(s.layer.records() for s in plan.steps if isinstance(s.layer, Data))
     batch = largest_divisor(records, TEST_BATCH)
     data[0].data_param.batch_size = batch
     for head in list(test.layer):

@@ -24,6 +24,9 @@ from typing import Any
 # sums. NaN and infinity keep their meaning (no "nnan", "ninf").
 _FASTMATH = {"contract", "reassoc", "nsz"}
 
+# Where kernels live: their sources together name the cache folder.
+_ROOMS = ("data", "kernels", "layers", "solvers")
+
 _lock = threading.RLock()
 
 
@@ -107,7 +110,7 @@ def cache_folder() -> Path:
     """
     package = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted([*package.glob("kernels/*.py"), *package.glob("layers/*.py")]):
+    for path in sorted(p for room in _ROOMS for p in package.glob(f"{room}/*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     base = os.environ.get("NUMBA_CACHE_DIR")
     if base is None:

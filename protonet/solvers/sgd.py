@@ -9,8 +9,28 @@ the rate is inside v.
 
 from __future__ import annotations
 
-from protonet.kernels import update
+from typing import Any
+
+from protonet.blob import Array
+from protonet.kernels.jit import kernel
+from protonet.solvers.arena import RULE_1, gradient, run_rule
 from protonet.solvers.solver import Solver, register_rule
+
+
+@kernel(RULE_1)
+def _sgd(
+    data: Array, diff: Array, history: Array, bounds: Any, rates: Array, decays: Array,
+    numbers: Array, l1: bool, lo: int, hi: int,
+) -> None:  # fmt: skip
+    normalize, momentum = numbers[0], numbers[1]
+    for s in range(rates.size):
+        rate, decay = rates[s], decays[s]
+        for i in range(max(lo, bounds[s]), min(hi, bounds[s + 1])):
+            g = gradient(diff[i], normalize, data[i], decay, l1)
+            step = momentum * history[i] + rate * g
+            history[i] = step
+            diff[i] = step
+            data[i] -= step
 
 
 @register_rule("SGD")
@@ -18,15 +38,4 @@ class SGD(Solver):
     """See the module's docstring. ``diff`` of each parameter holds v after the update."""
 
     def compute_update(self, rate: float) -> None:
-        param = self.param
-        update.sgd(
-            self.net.param_data,
-            self.net.param_diff,
-            self.history_arenas[0],
-            self.bounds,
-            self.local_rates(rate),
-            self.local_decays,
-            param.momentum,
-            1.0 / param.iter_size,
-            param.regularization_type,
-        )
+        run_rule(self, _sgd, rate, [self.param.momentum])

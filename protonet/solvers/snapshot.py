@@ -80,7 +80,7 @@ def _varint(n: int) -> bytes:
 def _blob_parts(data: Array) -> list[bytes | memoryview]:
     """Return the wire form of a BlobProto as pieces, the values without a copy."""
     shape = pb.BlobShape(dim=data.shape).SerializeToString()
-    values = memoryview(np.ascontiguousarray(data, "<f4").reshape(-1)).cast("B")
+    values = np.ascontiguousarray(data, "<f4").reshape(-1).view(np.uint8).data
     return [
         _BLOB_DATA + _varint(len(values)),
         values,

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-REFERENCE = Path(__file__).parent.parent / "reference"
+from places import REFERENCE
 
 
 def cases(kind: str) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
-from recordings import REFERENCE, cases, check, check_params, feed, inside, part, set_params
+from places import REFERENCE
+from recordings import cases, check, check_params, feed, inside, part, set_params
 
 import protonet
 from protonet.schema.read import parse_solver
