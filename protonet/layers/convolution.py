@@ -1,0 +1,63 @@
+"""Convolution: y[o] = b[o] + Σ w[o, c, k] x[c, stride·i - pad + dilation·k]. As BVLC Caffe 1.0."""
+
+from __future__ import annotations
+
+import math
+
+from protonet.blob import Blob, Shape
+from protonet.kernels.im2col import output_size
+from protonet.layer import register
+from protonet.layers._convolution import BaseConvolution, Correlation
+
+
+@register("Convolution")
+class Convolution(BaseConvolution):
+    """convolution_param: num_output, kernel_size, stride, pad, dilation, group, bias_term, fillers.
+
+    x: (N, C, size...) with any number of spatial axes; y: (N, num_output, size...); weights
+    (num_output, C / group, kernel...). Several bottoms go through the same weights.
+    """
+
+    def weight_shape(self) -> Shape:
+        return (self.num_output, self.channels // self.group, *self.windows.kernel)
+
+    def output_size(self, size: int, kernel: int, stride: int, pad: int, dilation: int) -> int:
+        return output_size(size, kernel, stride, pad, dilation)
+
+    def prepare(self, x_shape: Shape, y_shape: Shape) -> None:
+        self._maths = Correlation(
+            x_shape,
+            y_shape[2:],
+            self.num_output,
+            self.windows,
+            self.group,
+            self.param.convolution_param.force_nd_im2col,
+        )
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        m, weights, bias = self._maths, self.blobs[0], self.bias
+        for x, y in zip(bottom, top, strict=True):
+            m.maths.forward(
+                x.data.reshape(m.x_shape),
+                weights.data.reshape(m.w_shape),
+                None if bias is None else bias.data,
+                y.data.reshape(m.y_shape),
+            )
+
+    def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
+        m, weights = self._maths, self.blobs[0]
+        for x, y, wanted in zip(bottom, top, propagate_down, strict=True):
+            dy = y.diff.reshape(m.y_shape)
+            if self.bias_wanted:
+                m.maths.backward_bias(dy, self.blobs[1].diff)
+            if self.param_propagate_down[0]:
+                m.maths.backward_weights(
+                    x.data.reshape(m.x_shape), dy, weights.diff.reshape(m.w_shape)
+                )
+            if wanted:
+                m.maths.backward_data(
+                    dy, weights.data.reshape(m.w_shape), x.diff.reshape(m.x_shape)
+                )
+
+    def multiply_adds(self, bottom: list[Blob], top: list[Blob]) -> int:
+        return sum(y.count for y in top) * math.prod(self.weight_shape()[1:])
