@@ -27,6 +27,8 @@ _RANGES = {
 }
 INT32 = (-(2**31), 2**31 - 1)
 
+SHORT = 8  # fields of a message that an error may list
+
 # The two messages of a layer, and how files write them.
 FORMS = {"LayerParameter": "'layer { }'", "V1LayerParameter": "'layers { }'"}
 TYPES = "; 'layer { }' takes type: \"Convolution\", 'layers { }' takes type: CONVOLUTION"
@@ -97,7 +99,13 @@ def field_hint(descriptor: Descriptor, name: str) -> str:
         inside = [f.name for f in known.values() if f.sub and name in fields_of(f.sub)]
         if inside:
             return "; it belongs inside " + " or ".join(inside[:3])
-    return did_you_mean(name, list(known))
+    close = did_you_mean(name, list(known))
+    longer = [k for k in known if name in k]
+    if not close and len(longer) == 1:
+        close = f"; did you mean '{longer[0]}'?"
+    if not close and len(known) <= SHORT:
+        close = "; it has " + ", ".join(known)
+    return close
 
 
 def value_hint(field: Field, text: str) -> str:

@@ -25,6 +25,7 @@ _BOOLS = {
 }
 _NOT_FINITE = {"inf": math.inf, "infinity": math.inf, "nan": math.nan}
 _INTEGER = re.compile(r"0[xX]\w+|0[0-7]*|[1-9]\d*", re.ASCII)
+_LONGEST = 50  # characters of an integer
 _NOT_DECIMAL = re.compile(r"0[xX]|0\d+$", re.ASCII)
 
 
@@ -227,9 +228,11 @@ class _Parser:
         if self.kinds[self.i] != NUMBER or not _INTEGER.fullmatch(text):
             self.expected(what)
         base = 16 if text[:2] in ("0x", "0X") else 8 if text[0] == "0" else 10
-        value = sign * int(text, base)
-        if not low <= value <= high:
-            self.fail(start, f"expected {what} from {low} to {high}, found {value}")
+        # Python refuses to read thousands of digits, and no type holds even fifty.
+        value = sign * int(text[:_LONGEST], base)
+        if not low <= value <= high or len(text) > _LONGEST:
+            shown = "-" * (sign < 0) + text[:_LONGEST]
+            self.fail(start, f"expected {what} from {low} to {high}, found '{shown}'")
         self.i += 1
         return value
 
