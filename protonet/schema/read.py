@@ -43,11 +43,13 @@ class NetSource:
         message: the NetParameter, upgraded.
         path: the file it came from, "" for one in memory.
         lines: for each layer of the message its line in the file, from 1; 0 where there is none.
+        binary: whether the file was a binary one.
     """
 
     message: Any
     path: str = ""
     lines: list[int] = field(default_factory=list)
+    binary: bool = False
 
     @classmethod
     def of(cls, message: Any) -> NetSource:
@@ -243,7 +245,10 @@ def _from_binary(data: bytes, path: str, wanted: str) -> Source | None:
         missing = message.FindInitializationErrors()
         if missing:
             raise PrototxtError(f"{path}: the binary {kind} lacks the field {missing[0]}")
-        return _current(kind, message, Positions(), path)
+        found = _current(kind, message, Positions(), path)
+        if isinstance(found, NetSource):
+            found.binary = True
+        return found
     head = data[:HEAD]
     if len(_CONTROL.findall(head)) > 1 + len(head) // 100:
         what = "an HDF5 file" if data.startswith(_HDF5) else "other binary data"
