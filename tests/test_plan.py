@@ -169,9 +169,9 @@ def test_static_assumes_the_crop():
 ERRORS = [
     (
         "unknown type",
-        data("x", 2, 3) + one("Rectify", "r", "x", "y"),
+        data("x", 2, 3) + one("Qwertz", "r", "x", "y"),
         GraphError,
-        "net.prototxt:2: layer 'r': unknown layer type 'Rectify'; known types: ",
+        "net.prototxt:2: layer 'r': unknown layer type 'Qwertz'; known types: AbsVal, ",
     ),
     (
         "misspelt type",

@@ -368,8 +368,9 @@ class Solver:
             OutputError: a file cannot be written.
         """
         stem = f"{self.snapshot_prefix.name}_iter_{self.iter}"
-        weights = self.snapshot_prefix.with_name(f"{stem}.caffemodel")
-        state = self.snapshot_prefix.with_name(f"{stem}.solverstate")
+        suffix = ".h5" if self.param.snapshot_format == self.param.HDF5 else ""
+        weights = self.snapshot_prefix.with_name(f"{stem}.caffemodel{suffix}")
+        state = self.snapshot_prefix.with_name(f"{stem}.solverstate{suffix}")
         self.reporter.snapshotting(weights, state)
         self.net.save(weights)
         save_state(self, state, weights)

@@ -9,8 +9,8 @@ from recordings import cases, inside, part
 
 import protonet
 from protonet.errors import OutputError, SnapshotError
+from protonet.files import written_beside
 from protonet.schema import caffe_pb2 as pb
-from protonet.solvers.snapshot import written_beside
 
 STATE, WEIGHTS = "snapshots/sgd_iter_5.solverstate", "snapshots/sgd_iter_5.caffemodel"
 

@@ -1,0 +1,105 @@
+"""Snapshots in HDF5: .caffemodel.h5 and .solverstate.h5.
+
+Weights are datasets ``data/<layer>/<i>``; a shared parameter is stored with its owner only. A
+solver state has ``iter``, ``current_step``, ``learned_net`` and datasets ``history/<i>``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from protonet.errors import SnapshotError
+from protonet.files import written_beside
+from protonet.solvers.snapshot import Stored, StoredState, StoredWeights
+
+if TYPE_CHECKING:
+    from protonet.net import Net
+    from protonet.solvers.solver import Solver
+
+_Path = str | os.PathLike[str]
+
+
+def save_weights(net: Net, path: _Path) -> None:
+    """Write a net's weights by layer name."""
+    import h5py
+
+    owners = {id(param.blob) for param in net.learnable}
+    with written_beside(path) as file, h5py.File(file, "w") as out:
+        data = out.create_group("data")
+        for layer in net.layers:
+            group = data.require_group(layer.name)
+            for i, blob in enumerate(layer.blobs):
+                if id(blob) in owners and str(i) not in group:
+                    group[str(i)] = blob.data
+
+
+def save_state(solver: Solver, path: _Path, weights: _Path) -> None:
+    """Write a solver's iteration, step and history."""
+    import h5py
+
+    with written_beside(path) as file, h5py.File(file, "w") as out:
+        out["iter"] = np.array([solver.iter], np.int32)
+        out["current_step"] = np.array([solver.current_step], np.int32)
+        out["learned_net"] = np.bytes_(os.fspath(weights).encode())
+        history = out.create_group("history")
+        for i, values in enumerate(solver.history):
+            history[str(i)] = values
+
+
+@contextmanager
+def _opened(path: _Path, what: str) -> Iterator[Any]:
+    import h5py
+
+    name = os.fspath(path)
+    try:
+        with h5py.File(name, "r") as file:
+            yield file
+    except FileNotFoundError:
+        raise SnapshotError(f"{name}: cannot be read: No such file or directory") from None
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise SnapshotError(f"{name}: not {what} in HDF5, or broken: {error}") from None
+
+
+def _stored(dataset: Any) -> Stored:
+    # read now: the file is closed when the values are wanted
+    values = np.asarray(dataset[()], np.float32)
+    return Stored(tuple(dataset.shape), lambda: values.reshape(-1))
+
+
+def read_weights(path: _Path) -> StoredWeights:
+    """Read a .caffemodel.h5.
+
+    Raises:
+        SnapshotError: the file cannot be read or is none.
+    """
+    with _opened(path, "weights") as file:
+        layers = [
+            (name, {int(i): _stored(group[i]) for i in group})
+            for name, group in file["data"].items()
+        ]
+    return StoredWeights(layers, owners_only=True)
+
+
+def read_state(path: _Path) -> StoredState:
+    """Read a .solverstate.h5.
+
+    Raises:
+        SnapshotError: the file cannot be read or is none.
+    """
+    with _opened(path, "a solver state") as file:
+        history = file["history"]
+        return StoredState(
+            iter=int(np.ravel(file["iter"][()])[0]),
+            learned_net=_text(file["learned_net"][()]) if "learned_net" in file else "",
+            current_step=int(np.ravel(file["current_step"][()])[0]),
+            history=[_stored(history[str(i)]) for i in range(len(history))],
+        )
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
