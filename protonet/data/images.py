@@ -30,7 +30,7 @@ def decode_image(content: bytes, describe: Callable[[], str], color: bool | None
     Raises:
         DataError: it cannot be decoded.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -38,6 +38,8 @@ def decode_image(content: bytes, describe: Callable[[], str], color: bool | None
                 image.draft("L", image.size)  # the brightness that the file holds, as OpenCV does
             image.load()
             pixels = _pixels(image, color)
+    except UnidentifiedImageError as error:
+        raise DataError(f"{describe()} is not an image in any known format") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{describe()} cannot be decoded as an image: {error}") from error
     return np.ascontiguousarray(pixels)

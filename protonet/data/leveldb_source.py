@@ -19,6 +19,8 @@ from typing import Any
 from protonet.data.source import Record, Source
 from protonet.errors import DataError
 
+_inherited: list[Any] = []  # handles of a parent process, which must not even be closed
+
 
 class LevelDbSource(Source):
     """A LevelDB folder (``CURRENT``, tables, logs; snappy or not)."""
@@ -27,20 +29,23 @@ class LevelDbSource(Source):
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
+        self._count: int | None = None
+        self._open()
+
+    def _open(self) -> None:
         import plyvel
 
-        self._count: int | None = None
         shadow = tempfile.mkdtemp(prefix="protonet-leveldb-")
-        opened: list[Any] = []
-        self._release = weakref.finalize(self, _release, opened, shadow, os.getpid())
+        self._opened: list[Any] = []
+        self._process = os.getpid()
+        self._release = weakref.finalize(self, _release, self._opened, shadow, self._process)
         try:
-            _fill_shadow(path, shadow)
-            self._db = plyvel.DB(shadow)
-            opened.append(self._db)
+            _fill_shadow(self.path, shadow)
+            self._opened.append(plyvel.DB(shadow))
         except (plyvel.Error, OSError) as error:
             self._release()
-            reason = str(error).replace(shadow, path)
-            raise DataError(f"source '{path}' (leveldb) cannot be opened: {reason}") from error
+            reason = str(error).replace(shadow, self.path)
+            raise DataError(f"source '{self.path}' (leveldb) cannot be opened: {reason}") from error
 
     def __len__(self) -> int:
         if self._count is None:
@@ -50,8 +55,12 @@ class LevelDbSource(Source):
     def _pass(self, keys: bool, values: bool) -> Iterator[Any]:
         import plyvel
 
+        if self._process != os.getpid():
+            # A forked child has the handle but not the threads behind it: it opens its own.
+            _inherited.append(self._opened)
+            self._open()
         try:
-            with self._db.iterator(
+            with self._opened[0].iterator(
                 include_key=keys, include_value=values, fill_cache=False, verify_checksums=True
             ) as records:
                 yield from records
@@ -68,16 +77,16 @@ class LevelDbSource(Source):
     def values(self) -> Iterator[bytes]:
         return self._pass(False, True)
 
-    def close(self) -> None:
-        self._release()
-
 
 def _fill_shadow(path: str, shadow: str) -> None:
     """Put into ``shadow`` all that LevelDB needs to open the database in ``path``."""
     for entry in os.scandir(path):
         stem, suffix = os.path.splitext(entry.name)
         if suffix in (".ldb", ".sst"):
-            _link(os.path.abspath(entry.path), os.path.join(shadow, stem + ".sst"))
+            link = os.path.join(shadow, stem + ".sst")
+            # Under both names, LevelDB takes the table named .ldb.
+            if suffix == ".ldb" or not os.path.exists(os.path.join(path, stem + ".ldb")):
+                _link(os.path.abspath(entry.path), link)
         elif suffix == ".log" or entry.name == "CURRENT" or entry.name.startswith("MANIFEST-"):
             # Contents only: in a read-only folder the files are read-only too.
             shutil.copyfile(entry.path, os.path.join(shadow, entry.name))
@@ -95,8 +104,11 @@ def _link(table: str, link: str) -> None:
 
 
 def _release(opened: list[Any], shadow: str, process: int) -> None:
-    """Close and delete a shadow, unless this is a forked child, whose parent still reads it."""
+    """Let go of a shadow, unless this is a forked child, whose parent still reads it.
+
+    The database closes by itself when its last iterator has gone: plyvel does not allow for
+    iterators that outlive a call of close().
+    """
     if os.getpid() == process:
-        for database in opened:
-            database.close()
+        opened.clear()
         shutil.rmtree(shadow, ignore_errors=True)

@@ -56,6 +56,3 @@ class LmdbSource(Source):
 
     def values(self) -> Iterator[bytes]:
         return self._pass(False, True)
-
-    def close(self) -> None:
-        self._env.close()

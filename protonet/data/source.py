@@ -23,6 +23,8 @@ Record = tuple[bytes, bytes]
 class Source(ABC):
     """The records of one database, in the order of their keys (bytewise, as Caffe reads them).
 
+    Sources are shared, so there is no close(): the files are let go with the last reference.
+
     Attributes:
         path: the folder.
         kind: "lmdb" or "leveldb".
@@ -48,10 +50,6 @@ class Source(ABC):
     @abstractmethod
     def values(self) -> Iterator[bytes]:
         """One pass over the values alone: the fast way."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of the files. Sources are shared: only for one that nobody else uses."""
 
     def first(self) -> bytes:
         """Return the value of the first record.
@@ -122,7 +120,7 @@ class Cursor:
         self._pass = None
 
 
-_open_sources: WeakValueDictionary[tuple[int, str], Source] = WeakValueDictionary()
+_open_sources: WeakValueDictionary[str, Source] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
@@ -133,8 +131,7 @@ def open_source(path: str | os.PathLike[str]) -> Source:
         DataError: no such folder, neither an LMDB nor a LevelDB, damaged, or without records.
     """
     name = os.fspath(path)
-    # The process is part of the key: a handle that came along through fork() is not shared.
-    key = (os.getpid(), os.path.realpath(name))
+    key = os.path.realpath(name)
     with _lock:
         source = _open_sources.get(key)
         if source is None:

@@ -97,7 +97,7 @@ class Transformer:
                 f"{values.size} mean_values for images of {shape[0]} channels, shape {shape}; "
                 f"expected 1 or {shape[0]}"
             )
-        return np.ascontiguousarray(np.broadcast_to(values, shape[0]).reshape(-1, 1, 1))
+        return np.broadcast_to(values, shape[0]).reshape(-1, 1, 1).copy()
 
     def draw(self, rng: np.random.Generator, count: int) -> Draws:
         """Return random numbers for ``count`` images, (count, DRAWS) uint64.

@@ -36,8 +36,7 @@ def write_database(path: str, kind: str, records: Iterable[Record]) -> int:
         OutputError: the folder exists, or cannot be written.
         Whatever iterating over ``records`` raises.
     """
-    if os.path.lexists(path):
-        raise OutputError(f"'{path}' exists already; it is not overwritten")
+    refuse_existing(path)
     parent = os.path.dirname(os.path.abspath(path))
     try:
         os.makedirs(parent, exist_ok=True)
@@ -54,6 +53,12 @@ def write_database(path: str, kind: str, records: Iterable[Record]) -> int:
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return count
+
+
+def refuse_existing(path: str) -> None:
+    """Raise OutputError if there is something at ``path``."""
+    if os.path.lexists(path):
+        raise OutputError(f"'{path}' exists already; it is not overwritten")
 
 
 def _batches(records: Iterable[Record]) -> Iterable[list[Record]]:

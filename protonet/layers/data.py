@@ -102,6 +102,9 @@ class Data(Layer):
         """Return the number of records of the source. A LevelDB is read through to count them."""
         return len(self._bundled) if self._bundled else len(self._open())
 
+    def __len__(self) -> int:
+        return self.records()
+
     @property
     def consumed(self) -> int:
         """Records delivered so far, over all passes."""

@@ -1,0 +1,109 @@
+"""The prefetch thread: order, errors, the end of it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from protonet.data.prefetch import Prefetcher
+
+
+class Counting:
+    """A reader of batches of three numbers; it breaks at ``end``."""
+
+    def __init__(self, end: int = 1 << 30, pause: float = 0.0) -> None:
+        self.at, self.end, self.pause = 0, end, pause
+
+    def seek(self, record: int) -> None:
+        self.at = record
+
+    def read(self, batch: list[int]) -> int:
+        if self.at >= self.end:
+            raise ValueError("broken")
+        time.sleep(self.pause)
+        batch[:] = range(self.at, self.at + 3)
+        self.at += 3
+        return 3
+
+
+def prefetchers() -> int:
+    return sum(t.name == "protonet-prefetch" for t in threading.enumerate())
+
+
+def take(source: Prefetcher[list[int]]) -> int:
+    batch = source.take()
+    first = batch[0]
+    source.give_back(batch)
+    return first
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+@pytest.mark.parametrize("pause", [0.0, 0.002])
+def test_order(depth: int, pause: float) -> None:
+    source = Prefetcher(Counting(pause=pause), [[] for _ in range(depth)])
+    assert [take(source) for _ in range(20)] == list(range(0, 60, 3))
+    assert source.consumed == 60
+    source.close()
+
+
+def test_seek_and_close_go_on_exactly() -> None:
+    source = Prefetcher(Counting(), [[], [], []])
+    assert [take(source) for _ in range(2)] == [0, 3]
+    source.close()
+    assert prefetchers() == 0
+    assert take(source) == 6
+    source.seek(30)
+    assert [take(source), source.consumed] == [30, 33]
+    source.close()
+
+
+def test_no_thread_before_the_first_batch_and_none_after_the_last_reference() -> None:
+    source = Prefetcher(Counting(), [[], []])
+    assert prefetchers() == 0
+    take(source)
+    assert prefetchers() == 1
+    del source
+    gc.collect()
+    assert prefetchers() == 0
+
+
+def test_error_comes_at_its_place_and_stays() -> None:
+    source = Prefetcher(Counting(end=6), [[], [], [], []])
+    assert [take(source), take(source)] == [0, 3]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="broken"):
+            source.take()
+    source.seek(0)
+    assert take(source) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_forked_child_goes_on_by_itself() -> None:
+    source = Prefetcher(Counting(), [[], [], []])
+    assert take(source) == 0
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if [take(source), take(source)] == [3, 6] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert take(source) == 3
+    source.close()
+
+
+def test_process_ends_while_reading_ahead() -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        "from test_prefetch import *; p = Prefetcher(Counting(pause=.01), [[], []]); take(p)"
+    )
+    here = os.path.dirname(__file__)
+    done: Any = subprocess.run(
+        [sys.executable, "-c", code, here], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
