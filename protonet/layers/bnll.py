@@ -38,9 +38,8 @@ def bnll_backward(x: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
 
 @register("BNLL")
 class BNLL(Neuron):
-    """Has no parameters. Backward needs x, so it has storage of its own."""
+    """Has no parameters. In place backward sees y where x was, as in Caffe."""
 
-    in_place = False
     grain: ClassVar[int] = 2048
 
     def values(self, x: Array, y: Array, lo: int, hi: int) -> None:

@@ -41,9 +41,11 @@ def clip_backward(
 
 @register("Clip")
 class Clip(Neuron):
-    """clip_param: min, max. Backward needs x, so it has storage of its own."""
+    """clip_param: min, max.
 
-    in_place = False
+    In place backward sees y where x was, as in Caffe: the gradient passes everywhere.
+    """
+
     grain: ClassVar[int] = 32768
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:

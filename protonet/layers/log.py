@@ -39,10 +39,9 @@ def log_backward(
 class Log(Neuron):
     """log_param: base (-1, which stands for e), scale (1), shift (0).
 
-    Backward needs x, so it has storage of its own.
+    In place backward sees y where x was, as in Caffe.
     """
 
-    in_place = False
     grain: ClassVar[int] = 4096
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:

@@ -2,6 +2,10 @@
 
 The gradient is dy · power · scale · (shift + scale · x)^(power - 1), and 0 where power or scale is
 0. As BVLC Caffe 1.0, except that x = 0 without a shift does not make it 0 / 0.
+
+In place Caffe writes the derivative over dy before it multiplies by dy, and takes y for x: what
+comes out is the square of the derivative there, without dy. Files that were trained that way
+exist, so this is kept.
 """
 
 from __future__ import annotations
@@ -55,14 +59,30 @@ def power_backward(
             dx[i] = dy[i] * slope * (scale * x[i] + shift) ** less
 
 
+@kernel("void(float32[::1], float32, float32, float32, float32[::1], int64, int64)")
+def power_backward_in_place(
+    y: Array, scale: float, shift: float, power: float, dx: Array, lo: int, hi: int
+) -> None:
+    """Write dx[lo:hi], the square of Caffe's derivative with y in the place of x."""
+    y, dx = y[lo:hi], dx[lo:hi]
+    slope = power * scale
+    for i in range(y.size):
+        v = scale * y[i] + shift
+        f = slope
+        if power == 2:
+            f = slope * v
+        elif power != 1 and slope != 0:
+            f = slope * y[i] / v
+        dx[i] = f * f
+
+
 @register("Power")
 class Power(Neuron):
     """power_param: power (1), scale (1), shift (0).
 
-    Backward needs x, so it has storage of its own.
+    In place its gradient is Caffe's, not that of the function: see the module's docstring.
     """
 
-    in_place = False
     grain: ClassVar[int] = 8192
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
@@ -75,4 +95,11 @@ class Power(Neuron):
         power_forward(x, self.scale, self.shift, self.power, y, lo, hi)
 
     def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
-        power_backward(x, dy, self.scale, self.shift, self.power, dx, lo, hi)
+        if self.shares:
+            power_backward_in_place(y, self.scale, self.shift, self.power, dx, lo, hi)
+        else:
+            power_backward(x, dy, self.scale, self.shift, self.power, dx, lo, hi)
+
+    def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
+        self.shares = top[0] is bottom[0]
+        super().backward(top, propagate_down, bottom)
