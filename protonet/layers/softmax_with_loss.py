@@ -79,14 +79,14 @@ class SoftmaxWithLoss(Loss):
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         param = self.param.loss_param
         self._mode = normalization(param, VALID)
-        self._ignored = ignored_label(param)
-        self._sums = np.zeros(2)
+        self.ignored = ignored_label(param)
+        self.sums = np.zeros(2)
         self._probabilities = Blob()
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         super().reshape(bottom, top)
         shape = bottom[0].shape
-        axis = self.canonical_axis(self.param.softmax_param.axis, shape)
+        axis = self.canonical_axis(self.axis(), shape)
         outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
         self.check_labels(bottom, outer, inner)
         self._shape, self._places = (outer, shape[axis], inner), (outer, inner)
@@ -98,23 +98,40 @@ class SoftmaxWithLoss(Loss):
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         p = self._probabilities.data.reshape(self._shape)
         softmax.forward(bottom[0].data.reshape(self._shape), p)
-        bad = log_loss(p, bottom[1].data.reshape(self._places), self._ignored, self._sums)
+        bad = self.sum_losses(p, bottom[1].data.reshape(self._places), bottom)
         if bad >= 0:
             raise label_error(self, bottom[1], bad, self._places[1], self._shape[1])
-        top[0].data[...] = self._sums[0] / self._normalizer()
+        top[0].data[...] = self.sums[0] / self._normalizer()
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         self.check_propagation(propagate_down)
         if not propagate_down[0]:
             return
         p, dx = self._probabilities.data.reshape(self._shape), bottom[0].diff.reshape(self._shape)
-        label, ignored = bottom[1].data.reshape(self._places), self._ignored
+        label = bottom[1].data.reshape(self._places)
         scale = float(top[0].diff) / self._normalizer()
         threads.run(
             self._shape[0],
-            lambda lo, hi, worker: log_loss_backward(p, label, ignored, scale, dx, lo, hi),
+            lambda lo, hi, worker: self.gradients(p, label, scale, dx, lo, hi),
             self._grain,
         )
 
+    def axis(self) -> int:
+        """Return the axis of the classes, as the file gives it."""
+        return int(self.param.softmax_param.axis)
+
+    def sum_losses(self, p: Array, label: Array, bottom: list[Blob]) -> int:
+        """Write the sum of losses and the number of labels to ``self.sums``.
+
+        p: (N, C, D) probabilities; label: (N, D). Returns the place of the first label that is
+        out of range, or -1.
+        """
+        bad: int = log_loss(p, label, self.ignored, self.sums)
+        return bad
+
+    def gradients(self, p: Array, label: Array, scale: float, dx: Array, lo: int, hi: int) -> None:
+        """Write dx[lo:hi], the gradient by the scores times ``scale``. dx: (N, C, D)."""
+        log_loss_backward(p, label, self.ignored, scale, dx, lo, hi)
+
     def _normalizer(self) -> float:
-        return normalizer(self._mode, *self._places, self._sums[1])
+        return normalizer(self._mode, *self._places, self.sums[1])

@@ -1,0 +1,65 @@
+"""RNN: h = tanh(z), y = tanh(W_ho h + b_o), over a batch of sequences. As BVLC Caffe 1.0.
+
+z = W_xh x + b_h + W_xh_static x_static + W_hh (cont · h_before).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from protonet.blob import Array, Blob
+from protonet.kernels.gemm import gemm
+from protonet.layer import register
+from protonet.layers._recurrent import Recurrent
+from protonet.layers.tanh import tanh_backward, tanh_forward
+
+
+@register("RNN")
+class RNN(Recurrent):
+    """Parameters: W_xh (H, K), b_h (H,), with x_static W_xh_static (H, S), W_hh (H, H),
+    W_ho (H, H), b_o (H,). State: h.
+    """
+
+    def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
+        super().setup(bottom, top)
+        self.weights(self.outputs, self.outputs)
+        self.bias(self.outputs)
+
+    def allocate(self) -> None:
+        super().allocate()
+        shape = (self.steps, self.streams, self.outputs)
+        self._h, self._dh = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        self._before_tanh = np.empty(shape, np.float32)  # and its gradient
+
+    def hidden(self, top: list[Blob]) -> Array:
+        return self._h
+
+    def step(self, t: int, z: Array, cont: Array, h: Array) -> None:
+        tanh_forward(z.reshape(-1), h.reshape(-1), 0, h.size)
+
+    def step_back(self, t: int, z: Array, cont: Array, dh: Array, dz: Array) -> None:
+        h = self._h[t].reshape(-1)
+        tanh_backward(h, dh.reshape(-1), dz.reshape(-1), 0, h.size)
+
+    def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        super().forward(bottom, top)
+        w, b = self.blobs[-2].data, self.blobs[-1].data
+        out, y = self._before_tanh, top[0].data.reshape(-1)
+        gemm(self._flat(self._h), w, self._flat(out), trans_b=True)
+        out += b
+        tanh_forward(out.reshape(-1), y, 0, y.size)
+
+    def hidden_gradient(self, top: list[Blob]) -> Array:
+        y, dy = top[0].data.reshape(-1), top[0].diff.reshape(-1)
+        tanh_backward(y, dy, self._before_tanh.reshape(-1), 0, y.size)
+        grad = self._flat(self._before_tanh)
+        if self.param_propagate_down[-2]:
+            gemm(grad, self._flat(self._h), self.blobs[-2].diff, trans_a=True, beta=1.0)
+        if self.param_propagate_down[-1]:
+            bias = self.blobs[-1].diff
+            bias += grad.sum(axis=0)
+        gemm(grad, self.blobs[-2].data, self._flat(self._dh))
+        return self._dh
+
+    def multiply_adds(self, bottom: list[Blob], top: list[Blob]) -> int:
+        return super().multiply_adds(bottom, top) + top[0].count * self.outputs
