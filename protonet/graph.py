@@ -148,8 +148,10 @@ class _Builder:
         self.current: dict[str, BlobRef] = {}
         self.made_by: dict[BlobRef, str] = {}
         self.readers: dict[BlobRef, int] = {}
+        self.kept: list[Any] = []
 
     def build(self, kept: Sequence[tuple[Any, int]]) -> None:
+        self.kept = [param for param, _ in kept]
         plain = [self._resolve(param, line) for param, line in kept]
         self._insert_splits(plain)
         graph = self.graph
@@ -174,7 +176,7 @@ class _Builder:
         for name in param.bottom:
             ref = self.current.get(name)
             if ref is None:
-                hint = did_you_mean(name, set(self.current))
+                hint = self._made_below(param, name) or did_you_mean(name, set(self.current))
                 raise self._error(
                     param, line, f"bottom '{name}' is not produced by any layer above{hint}"
                 )
@@ -204,6 +206,19 @@ class _Builder:
             if weight:
                 self.readers[ref] = self.readers.get(ref, 0) + 1
         return GraphLayer(param, tuple(bottoms), tuple(tops), line)
+
+    def _made_below(self, reader: Any, name: str) -> str:
+        """Say which later layer makes a blob, and whether it does so from what ``reader`` makes."""
+        after = next(i for i, param in enumerate(self.kept) if param is reader) + 1
+        reached = set(reader.top)
+        for param in self.kept[after:]:
+            circular = not reached.isdisjoint(param.bottom)
+            if name in param.top:
+                cycle = ", from what this layer makes: the net has a cycle" if circular else ""
+                return f"; layer '{param.name}' below produces it{cycle}"
+            if circular:
+                reached.update(param.top)
+        return ""
 
     def _insert_splits(self, plain: list[GraphLayer]) -> None:
         """Fill ``graph.layers``, with a Split after each layer whose top is read more than once."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protonet.blob import Blob, Shape
-from protonet.errors import DataError, GraphError, ShapeError, did_you_mean
+from protonet.errors import DataError, GraphError, ProtonetError, ShapeError, did_you_mean
 from protonet.graph import BlobRef, Graph, GraphLayer
 from protonet.layer import Count, Layer
 from protonet.layers import layer_types
@@ -29,6 +29,7 @@ class Step:
         propagate_down: for each bottom, whether its gradient is computed.
         backward: whether the layer takes part in the backward pass.
         seen: shapes of the bottoms at the last reshape.
+        trouble: in a tolerant plan, why the shapes of its tops are not known; else "".
     """
 
     layer: Layer
@@ -38,6 +39,7 @@ class Step:
     propagate_down: list[bool]
     backward: bool = False
     seen: list[Shape] = field(default_factory=list)
+    trouble: str = ""
 
 
 @dataclass
@@ -88,7 +90,11 @@ class Plan:
 
 
 def build_plan(
-    graph: Graph, shapes: Mapping[str, Shape] | None = None, *, static: bool = False
+    graph: Graph,
+    shapes: Mapping[str, Shape] | None = None,
+    *,
+    static: bool = False,
+    tolerant: bool = False,
 ) -> Plan:
     """Work out shapes, storage and gradients of a graph.
 
@@ -98,21 +104,28 @@ def build_plan(
             file says.
         static: when a source cannot be opened, take its shape from the layer's parameters where
             they tell enough, and note that in ``Plan.assumed``.
+        tolerant: for diagrams, which show nets that cannot run: a layer of unknown type, or one
+            that does not fit, becomes a step that says why (``Step.trouble``); shapes behind it
+            are unknown, everything else is worked out.
 
-    Raises:
+    Raises, unless tolerant:
         GraphError: an unknown layer type, or numbers of bottoms, tops, loss weights or ``param``
             entries that do not fit the type.
         ShapeError: shapes that do not fit.
         DataError: a source that cannot be opened.
     """
-    return _Planner(graph, dict(shapes or {}), static).run()
+    return _Planner(graph, dict(shapes or {}), static, tolerant).run()
 
 
 class _Planner:
-    def __init__(self, graph: Graph, shapes: dict[str, Shape], static: bool) -> None:
+    def __init__(
+        self, graph: Graph, shapes: dict[str, Shape], static: bool, tolerant: bool
+    ) -> None:
         self.plan = Plan(graph, [], {}, [], [])
         self.shapes = shapes
         self.static = static
+        self.tolerant = tolerant
+        self.shapeless: set[BlobRef] = set()
         self.storage: dict[BlobRef, Blob] = {}
         self.need: dict[BlobRef, bool] = {}
         self.named: dict[str, int] = {}
@@ -120,7 +133,10 @@ class _Planner:
     def run(self) -> Plan:
         graph = self.plan.graph
         for node in graph.layers:
-            self._add(node)
+            if self.tolerant:
+                self._add_or_say_why(node)
+            else:
+                self._add(node)
         unknown = set(self.shapes) - set(self.plan.blobs)
         if unknown:
             name = min(unknown)
@@ -132,6 +148,34 @@ class _Planner:
         return self.plan
 
     # --- one layer -------------------------------------------------------------------------
+    def _add_or_say_why(self, node: GraphLayer) -> None:
+        """Add a layer; where it cannot be planned, a step in its place that tells the trouble."""
+        hidden = [ref.name for ref in node.bottoms if ref in self.shapeless]
+        cls = layer_types().get(node.type)
+        if hidden and cls is not None:
+            trouble = f"the shape of its bottom '{hidden[0]}' is not known"
+        else:
+            before = len(self.plan.params)
+            try:
+                return self._add(node)
+            except ProtonetError as error:
+                del self.plan.params[before:]
+                trouble = str(error)
+        where = self.plan.graph.where(node)
+        layer = (cls or Layer)(node.param, self.plan.graph.phase, where)
+        weights = list(node.param.loss_weight) or [float(layer.is_loss), *[0.0] * len(node.tops)]
+        layer.loss_weights = weights[: max(1, len(node.tops))]
+        # what it does to gradients is unknown too: taken to pass them on and to learn
+        propagate = [self.need[ref] for ref in node.bottoms]
+        top = [Blob() for _ in node.tops]
+        for ref, blob in zip(node.tops, top, strict=True):
+            self.storage[ref] = self.plan.blobs[ref.name] = blob
+            self.need[ref] = bool(node.bottoms)
+        self.shapeless.update(node.tops)
+        bottom = [self.storage[ref] for ref in node.bottoms]
+        needed = bool(node.bottoms)
+        self.plan.steps.append(Step(layer, node, bottom, top, propagate, needed, trouble=trouble))
+
     def _add(self, node: GraphLayer) -> None:
         graph = self.plan.graph
         where = graph.where(node)
@@ -320,10 +364,13 @@ class LayerFacts:
     """What ``summary`` and the diagrams tell of a layer.
 
     Attributes:
-        tops: (name, shape) of each top.
+        tops: (name, shape) of each top; the shape is None behind a layer that a tolerant plan
+            could not work out.
         parameters: number of learned values that the layer owns.
         multiply_adds: of one forward pass over the whole batch.
         memory: bytes of its tops, values and gradients, and of the parameters that it owns.
+        gradient: for each bottom, whether its gradient is computed.
+        trouble: why shapes are unknown, or "".
     """
 
     name: str
@@ -331,12 +378,14 @@ class LayerFacts:
     line: int
     inserted: bool
     bottoms: tuple[str, ...]
-    tops: tuple[tuple[str, Shape], ...]
+    tops: tuple[tuple[str, Shape | None], ...]
     parameters: int
     multiply_adds: int
     memory: int
     loss_weights: tuple[float, ...]
     backward: bool
+    gradient: tuple[bool, ...]
+    trouble: str
 
 
 def layer_facts(plan: Plan) -> list[LayerFacts]:
@@ -350,6 +399,7 @@ def layer_facts(plan: Plan) -> list[LayerFacts]:
         per_value = 8 if step.backward else 4
         memory = 0 if shared else sum(b.count for b in own_tops) * per_value
         memory += sum(b.count for b in mine) * per_value
+        known = not step.trouble
         facts.append(
             LayerFacts(
                 name=step.node.name,
@@ -358,13 +408,16 @@ def layer_facts(plan: Plan) -> list[LayerFacts]:
                 inserted=step.node.inserted,
                 bottoms=tuple(ref.name for ref in step.node.bottoms),
                 tops=tuple(
-                    (r.name, b.shape) for r, b in zip(step.node.tops, step.top, strict=False)
+                    (r.name, b.shape if known else None)
+                    for r, b in zip(step.node.tops, step.top, strict=False)
                 ),
                 parameters=sum(b.count for b in mine),
-                multiply_adds=step.layer.multiply_adds(step.bottom, step.top),
-                memory=memory,
+                multiply_adds=step.layer.multiply_adds(step.bottom, step.top) if known else 0,
+                memory=memory if known else 0,
                 loss_weights=tuple(step.layer.loss_weights),
                 backward=step.backward,
+                gradient=tuple(step.backward and p for p in step.propagate_down),
+                trouble=step.trouble,
             )
         )
     return facts

@@ -43,8 +43,10 @@ def table(plan: Plan) -> Table:
     return out
 
 
-def shape_text(shape: Shape) -> str:
-    """Return ``64×1×28×28``, or ``scalar``."""
+def shape_text(shape: Shape | None) -> str:
+    """Return ``64×1×28×28``, ``scalar``, or ``?`` for a shape that is not known."""
+    if shape is None:
+        return "?"
     return "×".join(map(str, shape)) or "scalar"
 
 

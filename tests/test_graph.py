@@ -110,7 +110,14 @@ ERRORS = [
     (
         "bottom from below",
         layer("a", "later", "y") + layer("b", "x", "later"),
-        "net.prototxt:2: layer 'a' (ReLU): bottom 'later' is not produced by any layer above",
+        "net.prototxt:2: layer 'a' (ReLU): bottom 'later' is not produced by any layer above; "
+        "layer 'b' below produces it",
+    ),
+    (
+        "cycle",
+        layer("a", "x back", "y", "", "Eltwise") + layer("b", "y", "z") + layer("c", "z", "back"),
+        "net.prototxt:2: layer 'a' (Eltwise): bottom 'back' is not produced by any layer above; "
+        "layer 'c' below produces it, from what this layer makes: the net has a cycle",
     ),
     (
         "top made twice",

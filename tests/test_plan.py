@@ -166,6 +166,40 @@ def test_static_assumes_the_crop():
         plan(text)
 
 
+def test_tolerant_plan_goes_on_behind_what_it_does_not_know():
+    text = (
+        data("x", 2, 3)
+        + data("label", 2)
+        + ip("a", "x", 4)
+        + one("Qwertz", "q", "a", "q")
+        + ip("b", "q", 5)
+        + ip("c", "a", 6)
+        + one("SoftmaxWithLoss", "loss", "b label", "loss", "loss_weight: 0.3")
+    )
+    built = plan(text, TRAIN, tolerant=True)
+    facts = {f.name: f for f in layer_facts(built)}
+    assert facts["q"].tops == (("q", None),)
+    assert "unknown layer type 'Qwertz'" in facts["q"].trouble
+    assert facts["b"].tops == (("b", None),)
+    assert facts["b"].trouble == "the shape of its bottom 'q' is not known"
+    assert facts["b"].parameters == facts["b"].multiply_adds == 0
+    assert facts["c"].tops == (("c", (2, 6)),)
+    assert facts["loss"].loss_weights == (0.3,)
+    assert facts["b"].gradient == facts["q"].gradient == (True,)
+    assert facts["c"].gradient == (False,)
+
+
+def test_tolerant_plan_keeps_no_parameter_of_a_layer_that_does_not_fit():
+    text = (
+        data("x", 2, 3)
+        + ip("a", "x", 4, 'param { name: "w" }')
+        + ip("b", "a", 4, 'param { name: "w" }')
+    )
+    built = plan(text, tolerant=True)
+    assert [p.layer for p in built.params] == ["a", "a"]
+    assert "shared with layer 'a'" in built.steps[-1].trouble
+
+
 ERRORS = [
     (
         "unknown type",
