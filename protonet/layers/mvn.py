@@ -8,6 +8,7 @@ y · mean(dy · y)) / (sqrt(variance) + eps), or dx = dy - mean(dy). As BVLC Caf
 from __future__ import annotations
 
 import math
+
 import numpy as np
 
 from protonet.blob import Array, Blob
