@@ -78,6 +78,8 @@ class _Parser:
                 layer = layer.layer
         if isinstance(layer.type, str):
             kind = layer.type
+        if not layer.name and not kind:
+            return ""
         return f"layer '{layer.name}'{f' ({kind})' if kind else ''}: "
 
     # --- messages ----------------------------------------------------------------------------
