@@ -42,6 +42,7 @@ class Layer:
         is_loss: its first top counts in the loss with weight 1 unless `loss_weight` says otherwise.
         auto_tops: tops missing in the file are added without a name, as Caffe does for losses.
         not_differentiable: bottoms, by index, into which no gradient can flow (labels).
+        learned: whether a solver changes its parameters; statistics it keeps itself are not.
         is_data: it produces what it reads from a source, and has no bottoms.
 
     Instance attributes:
@@ -60,6 +61,7 @@ class Layer:
     is_loss: ClassVar[bool] = False
     auto_tops: ClassVar[bool] = False
     is_data: ClassVar[bool] = False
+    learned: ClassVar[bool] = True
     not_differentiable: ClassVar[frozenset[int]] = frozenset()
 
     def __init__(self, param: Any, phase: int = TEST, where: str = "") -> None:

@@ -255,6 +255,8 @@ class _Planner:
             spec = specs[i] if i < len(specs) else None
             owner = len(params)
             lr_mult = spec.lr_mult if spec is not None else 1.0
+            if not layer.learned:
+                lr_mult = 0.0
             decay_mult = spec.decay_mult if spec is not None else 1.0
             if spec is not None and spec.name:
                 owner = self.named.setdefault(spec.name, owner)

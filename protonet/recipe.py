@@ -103,12 +103,11 @@ class DerivedTest:
     records: int
 
 
-def derive_test_net(net: Any, path: str = "") -> DerivedTest | None:
+def derive_test_net(source: Any) -> DerivedTest | None:
     """Make a test net: the same layers, reading the sibling source, every softmax head scored.
 
     Args:
-        net: upgraded NetParameter without a TEST part.
-        path: the file it is from, for sources given relative to it.
+        source: what ``schema.read_net`` returns, of a net without a TEST part.
 
     Returns:
         None when no data layer has a source with ``train`` in its name.
@@ -122,8 +121,8 @@ def derive_test_net(net: Any, path: str = "") -> DerivedTest | None:
     from protonet.plan import build_plan
     from protonet.schema.read import NetSource
 
-    test = type(net)()
-    test.CopyFrom(net)
+    test = type(source.message)()
+    test.CopyFrom(source.message)
     data = [layer for layer in test.layer if layer.type == "Data"]
     if len(data) != 1:
         return None
@@ -131,9 +130,9 @@ def derive_test_net(net: Any, path: str = "") -> DerivedTest | None:
     if sibling is None:
         return None
     # what is written into the run folder must find a source that lies beside the net file
-    data[0].data_param.source = paths.find(sibling, f"{path}:1: ") or sibling
+    data[0].data_param.source = paths.find(sibling, f"{source.path}:1: ") or sibling
     data[0].data_param.ClearField("rand_skip")
-    plan = build_plan(build_graph(NetSource(test, path, [0] * len(test.layer)), TEST))
+    plan = build_plan(build_graph(NetSource(test, source.path, source.lines), TEST))
     records = next(s.layer.records() for s in plan.steps if isinstance(s.layer, Data))
     batch = largest_divisor(records, TEST_BATCH)
     data[0].data_param.batch_size = batch

@@ -109,7 +109,7 @@ def _derive(found: Any) -> tuple[recipe.DerivedTest | None, str]:
     if recipe.has_test_part(found.message):
         return None, ""
     try:
-        derived = recipe.derive_test_net(found.message, found.path)
+        derived = recipe.derive_test_net(found)
     except DataError as error:
         return None, f"no tests: {error}"
     return derived, "" if derived else "no tests: no source with 'train' in its name"

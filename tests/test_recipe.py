@@ -82,10 +82,11 @@ def test_batches_cover_the_source(count, batch):
 
 
 def test_test_net_of_the_deeply_supervised_lenet():
-    net = read_net(MODELS / "lenet_dsn.prototxt").message
+    source = read_net(MODELS / "lenet_dsn.prototxt")
+    net = source.message
     before = net.SerializeToString()
     assert not has_test_part(net)
-    test = derive_test_net(net)
+    test = derive_test_net(source)
     assert (test.batches, test.records) == (100, 10000)
     added = [la for la in test.message.layer if la.type == "Accuracy"]
     assert [(la.name, list(la.bottom)) for la in added] == [
@@ -97,9 +98,9 @@ def test_test_net_of_the_deeply_supervised_lenet():
 
 def test_ignored_labels_are_ignored_by_the_score():
     text = (MODELS / "lenet.prototxt").read_text()
-    net = parse_net(text).message
-    net.layer[-1].loss_param.ignore_label = 3
-    scored = derive_test_net(net).message.layer[-1]
+    source = parse_net(text)
+    source.message.layer[-1].loss_param.ignore_label = 3
+    scored = derive_test_net(source).message.layer[-1]
     assert scored.accuracy_param.ignore_label == 3
 
 

@@ -50,8 +50,9 @@ def command(
     graph = build_graph(read_net(net), PHASES[phase.lower()], level, stages)
     plan = build_plan(graph, dict(_shape(text) for text in shapes), static=True)
     console = Console()
-    # piped output is not cut to 80 columns
-    console.print(table(plan), width=None if console.is_terminal else 200, no_wrap=True)
+    if not console.is_terminal:
+        console.width = 200  # what is piped into a file or a pager is not cut to 80 columns
+    console.print(table(plan))
     for note in plan.assumed:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
 

@@ -162,6 +162,8 @@ class BatchNorm(Layer):
     x: (N, C, ...), y the same. Backward needs x, so it has storage of its own.
     """
 
+    learned = False
+
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         p = self.param.batch_norm_param
         for i, spec in enumerate(self.param.param):

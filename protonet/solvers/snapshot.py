@@ -170,7 +170,7 @@ def _copy(pairs: Sequence[tuple[Stored, Array, str]]) -> None:
     for stored, target, what in pairs:
         if not stored.fits(target.shape):
             raise SnapshotError(
-                f"{what}: expected the shape {target.shape} of the net, got {stored.shape}"
+                f"{what}: expected the shape {target.shape}, got {stored.shape}"
             )
         read = stored.read()
         if read.size != target.size:

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def test_a_bare_net_with_two_heads(cli, small_mnist):
     assert any(
         re.fullmatch(r"    Train net output #0: l1 = \S+ \(\* 1 = \S+ loss\)", m) for m in logged
     )
-    assert "Iteration 20, lr = 0.00998501" in logged
+    assert "Iteration 20, lr = 0.00998503" in logged
     assert "Optimization Done." in logged
     heads = {
         m[1]: (float(m[3]), float(m[4]))
@@ -63,9 +64,8 @@ def test_the_effective_solver_repeats_the_run(cli, small_mnist):
     assert [la.name for la in test.layer if la.type == "Accuracy"] == ["loss_accuracy"]
     again = cli("train", "a/solver.prototxt", "snapshot_prefix=b", "--out", "c")
     assert again.code == 0, again.err
-    assert (
-        open("b_iter_6.caffemodel", "rb").read() == open("a/lenet_iter_6.caffemodel", "rb").read()
-    )
+    again, first = Path("b_iter_6.caffemodel"), Path("a/lenet_iter_6.caffemodel")
+    assert again.read_bytes() == first.read_bytes()
 
 
 def test_run_folders_are_numbered(cli, small_mnist):
@@ -80,7 +80,7 @@ def test_threads_do_not_change_a_bit(cli, small_mnist):
             cli("train", DSN, "max_iter=3", "random_seed=1", "--threads", n, "--out", f"t{n}").code
             == 0
         )
-    files = [open(f"t{n}/lenet_dsn_iter_3.caffemodel", "rb").read() for n in (1, 2, 3)]
+    files = [Path(f"t{n}/lenet_dsn_iter_3.caffemodel").read_bytes() for n in (1, 2, 3)]
     assert files[0] == files[1] == files[2]
 
 
@@ -151,15 +151,14 @@ def test_interrupt_stops_with_a_snapshot(small_mnist):
 
 
 ERRORS = [  # id, edit of LeNet's text, arguments, what the one line says
-    ("no file", None, ["gone.prototxt"], "gone.prototxt: "),
-    ("syntax", ("bottom:", "bottom"), [], "n.prototxt:15:"),
+    ("syntax", ("bottom:", "bottom"), [], "n.prototxt:16:10: "),
     ("misspelt field", ("num_output: 20", "num_ouput: 20"), [], "did you mean 'num_output'?"),
     ("unknown type", ("type: RELU", "type: RELUX"), [], "RELUX"),
     (
         "unknown bottom",
         ('bottom: "pool1"', 'bottom: "pol1"'),
         [],
-        "n.prototxt:46: layer 'conv2' (Convolution): bottom 'pol1' is not produced by any layer "
+        "n.prototxt:43: layer 'conv2' (Convolution): bottom 'pol1' is not produced by any layer "
         "above; did you mean 'pool1'?",
     ),
     ("duplicate top", ('top: "conv2"', 'top: "conv1"'), [], "top 'conv1' is already produced by"),
@@ -183,8 +182,11 @@ def test_errors_are_one_line(cli, small_mnist, edit, args, message):
         assert edit[0] in text
         text = text.replace(*edit, 1)
     (small_mnist / "n.prototxt").write_text(text)
-    file = [] if args[:1] == ["gone.prototxt"] else ["n.prototxt"]
-    assert message in cli("train", *file, "max_iter=1", *args).error()
+    assert message in cli("train", "n.prototxt", "max_iter=1", *args).error()
+
+
+def test_no_such_file(cli):
+    assert cli("train", "gone.prototxt").error() == "gone.prototxt: no such file"
 
 
 def test_truncated_weights(cli, small_mnist):

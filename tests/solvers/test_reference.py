@@ -61,7 +61,7 @@ def snapshot_cases():
                 yield pytest.param(case, state, solver, id=f"{case['name']}-{kind}")
 
 
-@pytest.mark.parametrize("case, state, solver_file", snapshot_cases())
+@pytest.mark.parametrize("case, state, solver_file", list(snapshot_cases()))
 def test_going_on_from_a_snapshot_of_caffe(case, state, solver_file):
     arrays = np.load(REFERENCE / case["arrays"])
     rtol = case["tolerance"]["rtol"]
