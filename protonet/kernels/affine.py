@@ -67,7 +67,7 @@ def _backward(
     lo: int,
     hi: int,
 ) -> None:
-    """Write dx, add dy · x into ds and dy into db, for channels lo <= m < hi. dx may be dy."""
+    """Write dx, add dy · x into ds and dy into db, for channels lo <= m < hi."""
     s, ds, db = s[lo:hi], ds[lo:hi], db[lo:hi]
     for n in range(N):
         if D == 1:
@@ -89,6 +89,24 @@ def _backward(
                 total += g
                 zs[i] = g * factor
             ds[m] += products
+            db[m] += total
+
+
+@kernel("void(float32[::1], float64[::1], int64, int64, int64, int64, int64)")
+def _sum(dy: Array, db: Sums, N: int, M: int, D: int, lo: int, hi: int) -> None:
+    """Add dy into db, for channels lo <= m < hi."""
+    db = db[lo:hi]
+    for n in range(N):
+        if D == 1:
+            gs = dy[n * M + lo : n * M + hi]
+            for m in range(hi - lo):
+                db[m] += gs[m]
+            continue
+        for m in range(hi - lo):
+            gs = dy[(n * M + lo + m) * D : (n * M + lo + m + 1) * D]
+            total = np.float32(0)
+            for i in range(D):
+                total += gs[i]
             db[m] += total
 
 
@@ -116,7 +134,7 @@ def affine_backward(x: Array, dy: Array, s: Array, dx: Array, inner: int) -> tup
     """Write dx = dy · s, and return the gradients of s and b: sums of dy · x and of dy.
 
     Args:
-        x, dy, dx: (N · M · inner,) float32; dx may be dy.
+        x, dy, dx: (N · M · inner,) float32.
         s: (M,) float32.
 
     Returns:
@@ -132,3 +150,16 @@ def affine_backward(x: Array, dy: Array, s: Array, dx: Array, inner: int) -> tup
             -(-GRAIN * M // x.size),
         )
     return ds, db
+
+
+def channel_sums(dy: Array, channels: int, inner: int) -> Sums:
+    """Return the sum of dy for each channel, the gradient of b. dy: (N · channels · inner,)."""
+    db = np.zeros(channels)
+    if dy.size:
+        outer = dy.size // (channels * inner)
+        threads.run(
+            channels,
+            lambda lo, hi, worker: _sum(dy, db, outer, channels, inner, lo, hi),
+            -(-GRAIN * channels // dy.size),
+        )
+    return db

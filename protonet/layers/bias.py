@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from protonet.blob import Blob
-from protonet.kernels.affine import affine, affine_backward
+from protonet.kernels.affine import affine, channel_sums
 from protonet.layer import register
 from protonet.layers._span import Spanning
 
@@ -36,16 +36,13 @@ class Bias(Spanning):
         affine(x, np.ones(b.size, np.float32), b, y, self.inner)
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
-        dy = top[0].diff.reshape(-1)
         own = len(bottom) == 1
-        operand = self.blobs[0] if own else bottom[1]
+        b = self.blobs[0] if own else bottom[1]
         if self.param_propagate_down[0] if own else propagate_down[1]:
-            dx = bottom[0].diff.reshape(-1) if propagate_down[0] else np.empty_like(dy)
-            ones = np.ones(operand.count, np.float32)
-            db = affine_backward(dy, dy, ones, dx, self.inner)[1].reshape(operand.shape)
+            db = channel_sums(top[0].diff.reshape(-1), b.count, self.inner).reshape(b.shape)
             if own:
-                operand.diff[...] += db
+                b.diff[...] += db
             else:
-                operand.diff[...] = db
-        elif propagate_down[0] and bottom[0] is not top[0]:
+                b.diff[...] = db
+        if propagate_down[0] and bottom[0] is not top[0]:
             bottom[0].diff[...] = top[0].diff
