@@ -11,7 +11,7 @@ all arrays flat; segment s covers ``bounds[s]:bounds[s + 1]`` and has its own ra
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ RULE_2 = f"void(float32[::1], float32[::1], float32[::1], float32[::1], {_TAIL}"
 
 
 @kernel("inline")
-def gradient(diff: float, normalize: float, w: float, decay: float, l1: bool) -> float:
+def gradient(diff: Any, normalize: Any, w: Any, decay: Any, l1: bool) -> Any:
     """Return the averaged gradient plus decay times w (L2) or its sign (L1)."""
     direction = np.float32(w > 0) - np.float32(w < 0) if l1 else w
     return diff * normalize + decay * direction
