@@ -169,6 +169,8 @@ def parse_weights(source: PathLike | bytes) -> Any:
         if _is_state(data):
             fail("the state of a solver")
         fail(f"{len(data)} bytes that are cut off, or something else")
+    if not _strings_decode(net):
+        fail("strings that are not UTF-8")
     del data
     if not net.layer and not net.layers:
         fail("no layers")
@@ -242,6 +244,8 @@ def _from_binary(data: bytes, path: str, wanted: str) -> Source | None:
             continue
         if wanted not in ("", kind):
             _wrong_kind(path, wanted, f"a binary {kind}")
+        if not _strings_decode(message):
+            _wrong_kind(path, f"binary {kind}", "strings in it that are not UTF-8")
         missing = message.FindInitializationErrors()
         if missing:
             raise PrototxtError(f"{path}: the binary {kind} lacks the field {missing[0]}")
@@ -254,6 +258,26 @@ def _from_binary(data: bytes, path: str, wanted: str) -> Source | None:
         what = "an HDF5 file" if data.startswith(_HDF5) else "other binary data"
         _wrong_kind(path, wanted or "net or solver", what)
     return None
+
+
+def _strings_decode(message: Any) -> bool:
+    """Whether all strings of a message read from bytes are UTF-8; protobuf does not look.
+
+    Where they are not it gives out bytes, or raises, depending on its version.
+    """
+    try:
+        for field, value in message.ListFields():
+            entries = value if field.is_repeated else [value]
+            if field.message_type:
+                if field.message_type.name != "BlobProto" and not all(
+                    map(_strings_decode, entries)
+                ):
+                    return False
+            elif field.type == field.TYPE_STRING and not all(isinstance(e, str) for e in entries):
+                return False
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_net(net: Any) -> bool:

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from places import REFERENCE, ROOT
@@ -27,6 +28,8 @@ def field_facts(field):
     facts = {"name": field.name, "number": field.number, "label": label, "type": kind}
     if field.has_default_value:
         value = field.default_value
+        if kind == "float":
+            value = float(np.float32(value))  # protobuf's Python implementation keeps a double
         facts["default"] = (
             field.enum_type.values_by_number[value].name if field.enum_type else value
         )

@@ -131,6 +131,11 @@ TEXTS = {  # id: (content, reader, message after the path)
         read_net,
         ": expected a net, found an HDF5 file",
     ),
+    "binary_not_utf8": (
+        b"\xa2\x06\x03\x0a\x01\x93",
+        read_any,
+        ": expected a binary net, found strings in it that are not UTF-8",
+    ),
     "other_binary": (
         bytes(range(256)),
         read_any,
@@ -217,6 +222,8 @@ WEIGHTS = {
         (SNAPSHOTS / "sgd_iter_5.caffemodel").read_bytes()[:-3],
         "824 bytes that are cut off, or something else",
     ),
+    "not_utf8": (b"\xa2\x06\x03\x0a\x01\x93", "strings that are not UTF-8"),
+    "not_utf8_list": (b"\xa2\x06\x03\x1a\x01\x93", "strings that are not UTF-8"),
     "text": (NET, "text"),
     "empty": (b"", "an empty file"),
     "hdf5": ((SNAPSHOTS / "sgd_iter_5.caffemodel.h5").read_bytes(), "an HDF5 file"),

@@ -5,9 +5,10 @@ import os
 import pytest
 
 from protonet.errors import OutputError
+from protonet.files import written_beside
 from protonet.schema import caffe_pb2 as pb
 from protonet.schema.read import parse_net, read_net
-from protonet.schema.write import write_file, write_text, written_beside
+from protonet.schema.write import write_file, write_text
 
 TEXT = """\
 name: "größe"
