@@ -43,10 +43,9 @@ def check(filler: Any, shape: Shape | None = None) -> None:
     kind = filler.type
     if kind not in _FILLERS:
         known = sorted(_FILLERS)
-        raise GraphError(
-            f"unknown filler type '{kind}', expected one of {', '.join(known)}"
-            f"{did_you_mean(kind, known)}"
-        )
+        elsewhere = _ELSEWHERE.get(kind.lower())
+        meant = f"; did you mean '{elsewhere}'?" if elsewhere else did_you_mean(kind, known)
+        raise GraphError(f"unknown filler type '{kind}', expected one of {', '.join(known)}{meant}")
     if filler.sparse != -1 and kind != "gaussian":
         raise GraphError(f"only the filler 'gaussian' has the field sparse, not '{kind}'")
     if filler.sparse < -1:
@@ -133,4 +132,14 @@ _FILLERS: dict[str, Fill] = {
     "positive_unitball": _positive_unitball,
     "uniform": _uniform,
     "xavier": _xavier,
+}
+
+# What the same fillers are called where people may come from.
+_ELSEWHERE = {
+    "normal": "gaussian",
+    "glorot": "xavier",
+    "he": "msra",
+    "kaiming": "msra",
+    "zero": "constant",
+    "zeros": "constant",
 }

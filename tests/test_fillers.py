@@ -81,6 +81,7 @@ def test_a_scalar_can_be_filled():
             (2, 3),
             r"unknown filler type 'normal', expected one of bilinear, const",
         ),
+        ("type: 'normal'", (2, 3), r"did you mean 'gaussian'\?"),
         ("type: 'xaviar'", (2, 3), r"did you mean 'xavier'\?"),
         ("type: 'uniform' sparse: 3", (2, 3), r"only the filler 'gaussian' .* not 'uniform'"),
         ("type: 'gaussian' sparse: -2", (2, 3), r"number of inputs, got -2"),
