@@ -17,6 +17,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from protonet.errors import PrototxtError, SnapshotError, did_you_mean
 from protonet.schema import caffe_pb2 as pb
+from protonet.schema.binary import decode
 from protonet.schema.fields import fields_of
 from protonet.schema.text import Positions, parse
 from protonet.schema.tokens import Tokens
@@ -162,15 +163,15 @@ def parse_weights(source: PathLike | bytes) -> Any:
     if data.startswith(_HDF5):
         fail("an HDF5 file")
     try:
-        net = pb.NetParameter.FromString(data)
+        net = decode(pb.NetParameter, data)
+    except UnicodeError:
+        fail("strings that are not UTF-8")
     except DecodeError:
         if not _looks_binary(data):
             fail("text")
         if _is_state(data):
             fail("the state of a solver")
         fail(f"{len(data)} bytes that are cut off, or something else")
-    if not _strings_decode(net):
-        fail("strings that are not UTF-8")
     del data
     if not net.layer and not net.layers:
         fail("no layers")
@@ -183,7 +184,7 @@ def parse_weights(source: PathLike | bytes) -> Any:
 def _is_state(data: bytes) -> bool:
     try:
         return bool(pb.SolverState.FromString(data).HasField("iter"))
-    except DecodeError:
+    except (DecodeError, UnicodeError):
         return False
 
 
@@ -235,49 +236,30 @@ def _wrong_kind(path: str, wanted: str, found: str) -> NoReturn:
 
 def _from_binary(data: bytes, path: str, wanted: str) -> Source | None:
     """Return what the bytes encode, or None if they are rather text with a stray byte."""
+    found = "an HDF5 file" if data.startswith(_HDF5) else "other binary data"
     for kind, is_one in ((NET, _is_net), (SOLVER, _is_solver)):
         try:
-            message = _MESSAGES[kind].FromString(data)
+            message = decode(_MESSAGES[kind], data)
+        except UnicodeError:
+            found = "binary strings that are not UTF-8"
+            continue
         except DecodeError:
             continue
         if not is_one(message):
             continue
         if wanted not in ("", kind):
             _wrong_kind(path, wanted, f"a binary {kind}")
-        if not _strings_decode(message):
-            _wrong_kind(path, f"binary {kind}", "strings in it that are not UTF-8")
         missing = message.FindInitializationErrors()
         if missing:
             raise PrototxtError(f"{path}: the binary {kind} lacks the field {missing[0]}")
-        found = _current(kind, message, Positions(), path)
-        if isinstance(found, NetSource):
-            found.binary = True
-        return found
+        source = _current(kind, message, Positions(), path)
+        if isinstance(source, NetSource):
+            source.binary = True
+        return source
     head = data[:HEAD]
     if len(_CONTROL.findall(head)) > 1 + len(head) // 100:
-        what = "an HDF5 file" if data.startswith(_HDF5) else "other binary data"
-        _wrong_kind(path, wanted or "net or solver", what)
+        _wrong_kind(path, wanted or "net or solver", found)
     return None
-
-
-def _strings_decode(message: Any) -> bool:
-    """Whether all strings of a message read from bytes are UTF-8; protobuf does not look.
-
-    Where they are not it gives out bytes, or raises, depending on its version.
-    """
-    try:
-        for field, value in message.ListFields():
-            entries = value if field.is_repeated else [value]
-            if field.message_type:
-                if field.message_type.name != "BlobProto" and not all(
-                    map(_strings_decode, entries)
-                ):
-                    return False
-            elif field.type == field.TYPE_STRING and not all(isinstance(e, str) for e in entries):
-                return False
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _is_net(net: Any) -> bool:

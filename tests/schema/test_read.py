@@ -134,7 +134,7 @@ TEXTS = {  # id: (content, reader, message after the path)
     "binary_not_utf8": (
         b"\xa2\x06\x03\x0a\x01\x93",
         read_any,
-        ": expected a binary net, found strings in it that are not UTF-8",
+        ": expected a net or solver, found binary strings that are not UTF-8",
     ),
     "other_binary": (
         bytes(range(256)),
