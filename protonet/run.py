@@ -84,10 +84,10 @@ def prepare(path: str, assignments: list[str], out: str | None = None) -> Run:
     run = Run(folder, None)
     effective = folder / "solver.prototxt"
     if bare:
-        _attach_nets(run, solver, found, path, derived, why)
         run.notes.append(
             f"{path} is a net without a solver: training with the classic LeNet recipe"
         )
+        _attach_nets(run, solver, found, path, derived, why)
     if not solver.snapshot_prefix:
         solver.snapshot_prefix = str(folder / Path(path).stem)
     write_file(solver, effective)

@@ -58,7 +58,6 @@ def command(
         if weights is not None:
             for name in solver.net.copy_from(weights):
                 reporter.note(f"{weights}: the net has no layer '{name}', ignored")
-        _announce_compilation(reporter)
         with _stopping_on_interrupt(solver):
             finished = solver.solve(resume)
         if finished and solver.test_nets and solver.tested_at != solver.iter:
@@ -95,15 +94,6 @@ class _Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._reporter.note(record.getMessage())
-
-
-def _announce_compilation(reporter: Reporter) -> None:
-    from protonet.kernels.jit import cache_folder
-
-    if not cache_folder().exists():
-        reporter.note(
-            f"compiling kernels for this machine, once, into {cache_folder()}: some seconds"
-        )
 
 
 @contextmanager

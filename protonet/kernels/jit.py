@@ -6,17 +6,20 @@ Why not ``numba.njit`` itself:
   here imports it before a kernel is called.
 - Only kernels that a net uses are compiled.
 - Numba's cache notices a change in the file of a function, not in a helper that was inlined into
-  it. Ours lives in a folder named after all kernel sources together, so nothing is ever stale.
+  it. Each kernel of ours has a folder named after all the source that goes into it, so nothing is
+  ever stale, and an edit recompiles only what it concerns.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
+import logging
 import os
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +27,27 @@ from typing import Any
 # sums. NaN and infinity keep their meaning (no "nnan", "ninf").
 _FASTMATH = {"contract", "reassoc", "nsz"}
 
-# Where kernels live: their sources together name the cache folder.
-_ROOMS = ("data", "kernels", "layers", "solvers")
-
+_log = logging.getLogger("protonet")
 _lock = threading.RLock()
 
 
 class Kernel:
     """A function compiled for one signature at its first call. See :func:`kernel`."""
 
-    def __init__(self, function: Callable[..., Any], signature: str, inline: bool) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        signature: str,
+        inline: bool,
+        variant: str = "",
+        names: dict[str, Any] | None = None,
+    ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
         self._signature = signature
         self._inline = inline
+        self._variant = variant
+        self._names = names or {}
         self._compiled: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any) -> Any:
@@ -46,6 +56,13 @@ class Kernel:
             compiled = self.compile()
         return compiled(*args)
 
+    def variant(self, label: str, **names: Any) -> Kernel:
+        """Return a kernel of the same source in which the given global names mean something else.
+
+        It is compiled and cached by itself, under a name that ends in ``label``.
+        """
+        return Kernel(self._function, self._signature, self._inline, label, names)
+
     def compile(self) -> Callable[..., Any]:
         """Compile now, or load from the cache, and return the compiled function."""
         with _lock:
@@ -53,18 +70,42 @@ class Kernel:
                 self._compiled = self._build()
             return self._compiled
 
+    def _inputs(self) -> dict[str, Any]:
+        """Return the global names that the function uses, and what they mean to it."""
+        used = self._function.__code__.co_names
+        everything = self._function.__globals__ | self._names
+        return {name: everything[name] for name in used if name in everything}
+
+    def _describe(self) -> Iterator[bytes]:
+        """Yield what the compiled code depends on: sources of this and used kernels, constants."""
+        yield _source(self._function.__code__.co_filename)
+        yield f"{self._function.__qualname__} {self._variant} {self._signature}".encode()
+        for name, value in self._inputs().items():
+            if isinstance(value, Kernel):
+                yield from value._describe()
+            elif isinstance(value, bool | int | float | tuple):
+                yield f"{name}={value!r}".encode()
+            elif getattr(value, "__module__", "").startswith("protonet."):
+                # code that generates code: all of its module, and what the CPU's features choose
+                yield _source(inspect.getfile(inspect.unwrap(value)))
+                yield _source(str(Path(__file__).with_name("cpu.py")))
+
+    def _cache_folder(self) -> Path:
+        digest = hashlib.sha256()
+        for part in self._describe():
+            digest.update(len(part).to_bytes(8, "little") + part)
+        return cache_folder() / digest.hexdigest()[:16]
+
     def _build(self) -> Callable[..., Any]:
         import numba
 
         # Numba must see compiled functions where the source names other kernels.
-        used = self._function.__code__.co_names
-        scope = {
+        scope = {"__name__": self._function.__module__} | {
             name: value.compile() if isinstance(value, Kernel) else value
-            for name, value in self._function.__globals__.items()
-            if name in used or name.startswith("__")
+            for name, value in self._inputs().items()
         }
         function = types.FunctionType(self._function.__code__, scope, self._function.__name__)
-        function.__qualname__ = self._function.__qualname__
+        function.__qualname__ = self._function.__qualname__ + self._variant
         function.__module__ = self._function.__module__
         options: dict[str, Any] = {
             "nogil": True,
@@ -74,9 +115,12 @@ class Kernel:
         }
         if self._inline:
             return numba.njit(**options)(function)
+        folder = self._cache_folder()
+        if not folder.exists():
+            _announce(folder.parent)
         config: Any = numba.config
         before = config.CACHE_DIR
-        config.CACHE_DIR = str(cache_folder())
+        config.CACHE_DIR = str(folder)
         try:
             dispatcher = numba.njit(cache=True, **options)(function)
         finally:
@@ -103,18 +147,25 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
 @functools.cache
 def cache_folder() -> Path:
-    """Return the folder of compiled kernels for these very sources.
+    """Return the folder of all compiled kernels.
 
     ``NUMBA_CACHE_DIR`` moves it; otherwise it lies in the user's cache folder, so that a
     read-only installation works as well.
     """
-    package = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for path in sorted(p for room in _ROOMS for p in package.glob(f"{room}/*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
     base = os.environ.get("NUMBA_CACHE_DIR")
-    if base is None:
-        import platformdirs
+    if base is not None:
+        return Path(base)
+    import platformdirs
 
-        base = os.path.join(platformdirs.user_cache_dir("protonet", appauthor=False), "kernels")
-    return Path(base) / digest.hexdigest()[:16]
+    return Path(platformdirs.user_cache_dir("protonet", appauthor=False)) / "kernels"
+
+
+@functools.cache
+def _announce(folder: Path) -> None:
+    """Say once that compiling takes a while. Nothing is said when all comes from the cache."""
+    _log.info("compiling kernels for this machine, once, into %s: some seconds", folder)
+
+
+@functools.cache
+def _source(path: str) -> bytes:
+    return Path(path).read_bytes()

@@ -169,9 +169,7 @@ def _copy(pairs: Sequence[tuple[Stored, Array, str]]) -> None:
     values = []
     for stored, target, what in pairs:
         if not stored.fits(target.shape):
-            raise SnapshotError(
-                f"{what}: expected the shape {target.shape}, got {stored.shape}"
-            )
+            raise SnapshotError(f"{what}: expected the shape {target.shape}, got {stored.shape}")
         read = stored.read()
         if read.size != target.size:
             raise SnapshotError(f"{what}: expected {target.size} values, got {read.size}")

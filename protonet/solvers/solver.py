@@ -147,8 +147,6 @@ class Solver:
         return read_net(path)
 
     def _train_net(self) -> Net:
-        from protonet.schema.read import NetSource
-
         param = self.param
         fields = ("net", "net_param", "train_net", "train_net_param")
         given = [name for name in fields if param.HasField(name)]
@@ -157,15 +155,16 @@ class Solver:
             raise self.error(f"expected one of {', '.join(fields)}, got {got}", (given or [""])[-1])
         name = given[0]
         value = getattr(param, name)
-        source = NetSource.of(value) if name.endswith("_param") else self._read(value, name)
+        inline = name.endswith("_param")
+        source = self.source.inline_net(name, 0) if inline else self._read(value, name)
         level, stages = self._state(param.train_state, TRAIN, source)
         return Net(source, TRAIN, level=level, stages=stages)
 
     def _test_nets(self) -> list[Net]:
-        from protonet.schema.read import NetSource
-
         param = self.param
-        sources = [NetSource.of(p) for p in param.test_net_param]
+        sources = [
+            self.source.inline_net("test_net_param", i) for i in range(len(param.test_net_param))
+        ]
         sources += [self._read(name, "test_net") for name in param.test_net]
         generic = len(param.test_iter) - len(sources)
         shared = param.HasField("net") or param.HasField("net_param")
@@ -176,7 +175,11 @@ class Solver:
                 "test_iter",
             )
         if generic:
-            own = NetSource.of(param.net_param) if not param.net else self._read(param.net, "net")
+            own = (
+                self._read(param.net, "net")
+                if param.net
+                else self.source.inline_net("net_param", 0)
+            )
             sources += [own] * generic
         if sources and param.test_interval <= 0:
             raise self.error("there are test nets: expected a test_interval of at least 1, got 0")
