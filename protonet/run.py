@@ -70,7 +70,7 @@ def prepare(path: str, assignments: list[str], out: str | None = None) -> Run:
     Raises:
         ProtonetError: the file, an override or the folder is at fault.
     """
-    from protonet.schema.read import NetSource, read_any
+    from protonet.schema.read import NetSource, SolverSource, read_any
     from protonet.schema.write import write_file
 
     found = read_any(path)
@@ -92,17 +92,9 @@ def prepare(path: str, assignments: list[str], out: str | None = None) -> Run:
         solver.snapshot_prefix = str(folder / Path(path).stem)
     write_file(solver, effective)
     run.notes.append(f"effective solver: {effective}")
-    run.source = _solver_source(solver, found, str(effective), bare)
+    # errors about a solver file of the user name its own lines, not those of the effective one
+    run.source = SolverSource(solver, str(effective)) if bare else found
     return run
-
-
-def _solver_source(solver: Any, found: Any, effective: str, bare: bool) -> Any:
-    """Keep the place of the user's own file, so that errors and relative paths refer to it."""
-    from protonet.schema.read import SolverSource
-
-    if bare:
-        return SolverSource(solver, effective, {})
-    return SolverSource(solver, found.path, found.field_lines)
 
 
 def _derive(found: Any) -> tuple[recipe.DerivedTest | None, str]:
