@@ -1,7 +1,7 @@
 """Input."""
 
 import pytest
-from harness import Case, build
+from harness import Case, build, reference_cases, run_reference
 
 from protonet.errors import ProtonetError
 
@@ -45,3 +45,8 @@ def test_values_and_a_later_shape_stay():
 def test_refused(shapes, message):
     with pytest.raises(ProtonetError, match=rf"layer 'under_test' \(Input\): .*{message}"):
         build(f'type: "Input" input_param {{ {shapes} }}', [], tops=3)
+
+
+@pytest.mark.parametrize("case", reference_cases("Input"))
+def test_reference(case):
+    run_reference(case)
