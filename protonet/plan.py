@@ -239,6 +239,8 @@ class _Planner:
                 label.reshape(shape[0])
             self.plan.assumed.append(f"{error}; assumed {node.tops[0].name} of shape {shape}")
         except ValueError as error:  # from Blob.reshape: too large, or negative
+            if layer.type == "Python":
+                raise  # the user's own, which names the layer already
             raise layer.error(str(error)) from None
 
     def _add_params(self, layer: Layer) -> bool:
