@@ -33,9 +33,7 @@ def test_refused():
     layer, bottom, top = build(
         'type: "MultinomialLogisticLoss"', [(4, 3), (4,)], values=[CHANCES, [0, -1, 2, 0]]
     )
-    with pytest.raises(
-        DataError, match=r"label -1 of sample 1 is out of range: .* 3 classes"
-    ):
+    with pytest.raises(DataError, match=r"label -1 of sample 1 is out of range: .* 3 classes"):
         forward(layer, bottom, top)
 
 

@@ -83,9 +83,7 @@ def test_label_out_of_range(label):
 def test_labels_that_do_not_fit():
     with pytest.raises(ShapeError, match=r"same first axis, got shapes \(4, 5\) and \(3,\)"):
         make("", (4, 5), (3,))
-    with pytest.raises(
-        ShapeError, match=r"expected 4 labels, .* got 8 in shape \(4, 2\)"
-    ):
+    with pytest.raises(ShapeError, match=r"expected 4 labels, .* got 8 in shape \(4, 2\)"):
         make("", (4, 5), (4, 2))
     with pytest.raises(ShapeError, match="axis 2 is out of range"):
         make("softmax_param { axis: 2 }", (4, 5), (4,))
