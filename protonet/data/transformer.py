@@ -99,6 +99,24 @@ class Transformer:
             )
         return np.broadcast_to(values, shape[0]).reshape(-1, 1, 1).copy()
 
+    def centre_mean(self, channels: int, size: int) -> Array:
+        """Return what is subtracted from a square (C, size, size): the middle of a mean file.
+
+        Raises:
+            DataError: the mean is smaller, or of other channels.
+        """
+        mean = self._mean_file
+        if mean is None:
+            return self.mean((channels, size, size))
+        if mean.shape[0] != channels or min(mean.shape[1:]) < size:
+            raise DataError(
+                f"mean_file '{self._mean_name}' has the shape {mean.shape}, "
+                f"but windows take {(channels, size, size)} of it"
+            )
+        # Caffe starts at the same offset in both directions, that of the columns.
+        start = min((mean.shape[2] - size) // 2, mean.shape[1] - size)
+        return mean[:, start : start + size, start : start + size]
+
     def draw(self, rng: np.random.Generator, count: int) -> Draws:
         """Return random numbers for ``count`` images, (count, DRAWS) uint64.
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from google.protobuf import text_format
+from batches import compare_batches, data_cases, recorded_layer
 from harness import REFERENCE, build
 
 from protonet.blob import Blob
@@ -19,12 +17,6 @@ from protonet.errors import DataError
 from protonet.layer import TEST, TRAIN
 from protonet.layers.data import Data
 from protonet.schema import caffe_pb2 as pb
-
-CASES = [
-    case
-    for case in json.loads((REFERENCE / "manifest.json").read_text())["cases"]
-    if case["kind"] == "data" and case["name"].startswith("data_")
-]
 
 
 @pytest.fixture
@@ -60,22 +52,10 @@ def labels_of(layer: Any, top: list[Blob], batches: int) -> list[int]:
     return got
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", data_cases("data_"))
 def test_reference(here: Path, case: dict[str, Any]) -> None:
-    net = text_format.Parse((here / case["net"]).read_text(), pb.NetParameter())
-    layer = Data(net.layer[0], TEST)
-    top = [Blob() for _ in net.layer[0].top]
-    layer.setup([], top)
-    layer.reshape([], top)
-    arrays = np.load(here / case["arrays"])
-    for i in range(case["forwards"]):
-        layer.forward([], top)
-        for name, blob in zip(net.layer[0].top, top, strict=True):
-            want = arrays[f"batch_{i}/{name}"]
-            allowed = case["tolerance"]["rtol"] * np.abs(want).max() + 1e-7
-            assert blob.shape == want.shape
-            assert np.abs(blob.data - want).max() <= allowed
-    layer.close()
+    layer, top, arrays = recorded_layer(case, here)
+    compare_batches(case, layer, top, arrays)
 
 
 @pytest.mark.parametrize("kind", ["lmdb", "leveldb"])
