@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
+import numpy as np
+
 from protonet.blob import Array, Blob
+from protonet.kernels.functions import exp
 from protonet.kernels.jit import kernel
 from protonet.layer import register
 from protonet.layers._neuron import Neuron
+
+ONE = np.float32(1)
 
 
 @kernel("void(float32[::1], float32, float32[::1], int64, int64)")
@@ -17,7 +21,7 @@ def elu_forward(x: Array, alpha: float, y: Array, lo: int, hi: int) -> None:
     x, y = x[lo:hi], y[lo:hi]
     for i in range(x.size):
         v = x[i]
-        y[i] = v if v > 0 else alpha * math.expm1(v)
+        y[i] = v if v > 0 else alpha * (exp(v) - ONE)
 
 
 @kernel("void(float32[::1], float32[::1], float32[::1], float32, float32[::1], int64, int64)")
@@ -33,7 +37,7 @@ def elu_backward(x: Array, y: Array, dy: Array, alpha: float, dx: Array, lo: int
 class ELU(Neuron):
     """elu_param: alpha (1)."""
 
-    grain: ClassVar[int] = 4096
+    grain: ClassVar[int] = 16384
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         self.alpha: float = self.param.elu_param.alpha

@@ -6,23 +6,15 @@ c = cont · σ(f) · c_prev + σ(i) · tanh(g), h = σ(o) · tanh(c). cont = 0 b
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 
 from protonet.blob import Array, Blob
 from protonet.kernels import threads
+from protonet.kernels.functions import sigmoid, tanh
 from protonet.kernels.jit import kernel
 from protonet.layer import Layer, register
 
-ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
-
-
-@kernel("inline")
-def sigmoid(x: Any) -> Any:
-    """Return 1 / (1 + e^-x)."""
-    return HALF * math.tanh(HALF * x) + HALF
+ZERO, ONE = np.float32(0), np.float32(1)
 
 
 @kernel(
@@ -36,10 +28,10 @@ def _forward(
     for n in range(lo, hi):
         for j in range(H):
             i, f = sigmoid(gates[n, j]), sigmoid(gates[n, H + j])
-            o, g = sigmoid(gates[n, 2 * H + j]), math.tanh(gates[n, 3 * H + j])
+            o, g = sigmoid(gates[n, 2 * H + j]), tanh(gates[n, 3 * H + j])
             kept = ZERO if cont[n] == 0 else cont[n] * f * c_prev[n, j]
             c[n, j] = kept + i * g
-            h[n, j] = o * math.tanh(c[n, j])
+            h[n, j] = o * tanh(c[n, j])
 
 
 @kernel(
@@ -55,8 +47,8 @@ def _backward(
         for j in range(H):
             i = sigmoid(gates[n, j])
             f = ZERO if cont[n] == 0 else cont[n] * sigmoid(gates[n, H + j])
-            o, g = sigmoid(gates[n, 2 * H + j]), math.tanh(gates[n, 3 * H + j])
-            t = math.tanh(c[n, j])
+            o, g = sigmoid(gates[n, 2 * H + j]), tanh(gates[n, 3 * H + j])
+            t = tanh(c[n, j])
             whole = dc[n, j] + dh[n, j] * o * (ONE - t * t)
             dgates[n, j] = whole * g * i * (ONE - i)
             dgates[n, H + j] = ZERO if f == 0 else whole * c_prev[n, j] * f * (ONE - f)
@@ -87,7 +79,7 @@ def unit_backward(
 
 
 def _grain(c: Array) -> int:
-    return max(1, 512 // max(1, c.shape[1]))
+    return max(1, 4096 // max(1, c.shape[1]))
 
 
 @register("LSTMUnit")

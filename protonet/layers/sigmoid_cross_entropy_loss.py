@@ -8,6 +8,7 @@ import numpy as np
 
 from protonet.blob import Array, Blob
 from protonet.kernels import threads
+from protonet.kernels.functions import sigmoid
 from protonet.kernels.jit import kernel
 from protonet.layer import register
 from protonet.layers._loss import (
@@ -36,17 +37,18 @@ def cross_entropy(x: Array, target: Array, ignored: float, sums: Array) -> None:
     sums[0], sums[1] = total, valid
 
 
-@kernel("void(float32[::1], float32[::1], float64, float64, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], float64, float32, float32[::1], int64, int64)")
 def cross_entropy_backward(
     x: Array, target: Array, ignored: float, scale: float, dx: Array, lo: int, hi: int
 ) -> None:
     """Write scale · (σ(x) - target) to dx[lo:hi], 0 where the target is ignored."""
-    for i in range(lo, hi):
+    x, target, dx = x[lo:hi], target[lo:hi], dx[lo:hi]
+    for i in range(x.size):
         t = target[i]
         if is_ignored(t, ignored):
             dx[i] = 0
         else:
-            dx[i] = scale * (0.5 * math.tanh(0.5 * x[i]) + 0.5 - t)
+            dx[i] = scale * (sigmoid(x[i]) - t)
 
 
 @register("SigmoidCrossEntropyLoss")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import numpy as np
 
 from protonet.blob import Array
+from protonet.kernels.functions import tanh
 from protonet.kernels.jit import kernel
 from protonet.layer import register
 from protonet.layers._neuron import Neuron
@@ -20,7 +20,7 @@ def tanh_forward(x: Array, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi]."""
     x, y = x[lo:hi], y[lo:hi]
     for i in range(x.size):
-        y[i] = math.tanh(x[i])
+        y[i] = tanh(x[i])
 
 
 @kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)")
@@ -35,7 +35,7 @@ def tanh_backward(y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
 class TanH(Neuron):
     """tanh_param has no fields that matter on a CPU."""
 
-    grain: ClassVar[int] = 2048
+    grain: ClassVar[int] = 16384
 
     def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
         tanh_forward(x, y, lo, hi)
