@@ -20,8 +20,7 @@ from protonet import random
 from protonet.blob import Array, aligned_zeros
 from protonet.errors import OutputError, PrototxtError
 from protonet.kernels import update
-from protonet.layer import TEST, TRAIN
-from protonet.net import Net
+from protonet.solvers import nets
 from protonet.solvers.lr_policy import check_policy, current_step, learning_rate
 from protonet.solvers.snapshot import load_state, save_state
 from protonet.watch.reporter import Reporter
@@ -86,8 +85,8 @@ class Solver:
         self.snapshot_prefix = Path(prefix or Path(source.path or "solver").with_suffix(""))
         if self.param.random_seed >= 0:
             random.set_random_seed(self.param.random_seed)
-        self.net = self._train_net()
-        self.test_nets = self._test_nets()
+        self.net = nets.train_net(self)
+        self.test_nets = nets.test_nets(self)
         self.losses: deque[float] = deque(maxlen=max(1, self.param.average_loss))
         self._allocate_history()
 
@@ -127,74 +126,6 @@ class Solver:
                 f"the {self.type} solver has no momentum, got momentum {self.param.momentum:g}",
                 "momentum",
             )
-
-    def _state(self, state: Any, phase: int, source: Any) -> tuple[int, list[str]]:
-        """Return level and stages: the net file's own, then the solver's."""
-        own = source.message.state
-        level = state.level if state.HasField("level") else own.level
-        return level, list(state.stage)
-
-    def _read(self, name: str, field: str) -> Any:
-        from protonet.schema.read import read_net
-
-        path = Path(name)
-        if not path.is_absolute() and not path.exists() and self.source.path:
-            beside = Path(self.source.path).parent / path
-            if beside.exists():
-                path = beside
-        if not path.exists():
-            raise self.error(f"{field}: no such file: '{name}'", field)
-        return read_net(path)
-
-    def _train_net(self) -> Net:
-        param = self.param
-        fields = ("net", "net_param", "train_net", "train_net_param")
-        given = [name for name in fields if param.HasField(name)]
-        if len(given) != 1:
-            got = " and ".join(given) or "none"
-            raise self.error(f"expected one of {', '.join(fields)}, got {got}", (given or [""])[-1])
-        name = given[0]
-        value = getattr(param, name)
-        inline = name.endswith("_param")
-        source = self.source.inline_net(name, 0) if inline else self._read(value, name)
-        level, stages = self._state(param.train_state, TRAIN, source)
-        return Net(source, TRAIN, level=level, stages=stages)
-
-    def _test_nets(self) -> list[Net]:
-        param = self.param
-        sources = [
-            self.source.inline_net("test_net_param", i) for i in range(len(param.test_net_param))
-        ]
-        sources += [self._read(name, "test_net") for name in param.test_net]
-        generic = len(param.test_iter) - len(sources)
-        shared = param.HasField("net") or param.HasField("net_param")
-        if generic < 0 or (generic > 0 and not shared):
-            raise self.error(
-                f"expected a test_iter for each test net, got {len(param.test_iter)} for "
-                f"{len(sources)} test nets",
-                "test_iter",
-            )
-        if generic:
-            own = (
-                self._read(param.net, "net")
-                if param.net
-                else self.source.inline_net("net_param", 0)
-            )
-            sources += [own] * generic
-        if sources and param.test_interval <= 0:
-            raise self.error("there are test nets: expected a test_interval of at least 1, got 0")
-        if param.test_state and len(param.test_state) != len(sources):
-            raise self.error(
-                f"expected a test_state for each of {len(sources)} test nets, "
-                f"got {len(param.test_state)}",
-                "test_state",
-            )
-        states = list(param.test_state) or [type(param.train_state)()] * len(sources)
-        nets = []
-        for source, state in zip(sources, states, strict=True):
-            level, stages = self._state(state, TEST, source)
-            nets.append(Net(source, TEST, level=level, stages=stages, share_with=self.net))
-        return nets
 
     # --- parameters and their history --------------------------------------------------------
     def _allocate_history(self) -> None:
