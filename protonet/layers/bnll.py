@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from protonet.blob import Array
+from protonet.kernels.functions import exp
 from protonet.kernels.jit import kernel
 from protonet.layer import register
 from protonet.layers._neuron import Neuron
@@ -24,7 +25,7 @@ def bnll_forward(x: Array, y: Array, lo: int, hi: int) -> None:
     x, y = x[lo:hi], y[lo:hi]
     for i in range(x.size):
         v = x[i]
-        y[i] = (v if v > 0 else ZERO) + math.log1p(math.exp(-abs(v)))
+        y[i] = (v if v > 0 else ZERO) + math.log1p(exp(-abs(v)))
 
 
 @kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)")
@@ -32,7 +33,7 @@ def bnll_backward(x: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
     """Write dx[lo:hi]."""
     x, dy, dx = x[lo:hi], dy[lo:hi], dx[lo:hi]
     for i in range(x.size):
-        e = math.exp(-abs(x[i]))
+        e = exp(-abs(x[i]))
         dx[i] = dy[i] * (ONE if x[i] > 0 else e) / (ONE + e)
 
 

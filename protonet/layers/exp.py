@@ -10,6 +10,7 @@ import math
 from typing import ClassVar
 
 from protonet.blob import Array, Blob
+from protonet.kernels.functions import exp
 from protonet.kernels.jit import kernel
 from protonet.layer import register
 from protonet.layers._neuron import Neuron
@@ -20,7 +21,7 @@ def exp_forward(x: Array, inner: float, outer: float, y: Array, lo: int, hi: int
     """Write y[lo:hi]."""
     x, y = x[lo:hi], y[lo:hi]
     for i in range(x.size):
-        y[i] = outer * math.exp(inner * x[i])
+        y[i] = outer * exp(inner * x[i])
 
 
 @kernel("void(float32[::1], float32[::1], float32, float32[::1], int64, int64)")
@@ -35,7 +36,7 @@ def exp_backward(y: Array, dy: Array, inner: float, dx: Array, lo: int, hi: int)
 class Exp(Neuron):
     """exp_param: base (-1, which stands for e), scale (1), shift (0)."""
 
-    grain: ClassVar[int] = 4096
+    grain: ClassVar[int] = 16384
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         p = self.param.exp_param

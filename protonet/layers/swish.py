@@ -5,25 +5,25 @@ With s = sigmoid(beta · x) the gradient is dy · s · (1 + beta · x · (1 - s)
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import numpy as np
 
 from protonet.blob import Array, Blob
+from protonet.kernels.functions import sigmoid
 from protonet.kernels.jit import kernel
 from protonet.layer import register
 from protonet.layers._neuron import Neuron
 
-ONE, HALF = np.float32(1), np.float32(0.5)
+ONE = np.float32(1)
 
 
 @kernel("void(float32[::1], float32, float32[::1], int64, int64)")
 def swish_forward(x: Array, beta: float, y: Array, lo: int, hi: int) -> None:
-    """Write y[lo:hi]; the sigmoid by way of tanh, which no x makes overflow."""
+    """Write y[lo:hi]."""
     x, y = x[lo:hi], y[lo:hi]
     for i in range(x.size):
-        y[i] = x[i] * (HALF * math.tanh(HALF * beta * x[i]) + HALF)
+        y[i] = x[i] * sigmoid(beta * x[i])
 
 
 @kernel("void(float32[::1], float32[::1], float32, float32[::1], int64, int64)")
@@ -32,7 +32,7 @@ def swish_backward(x: Array, dy: Array, beta: float, dx: Array, lo: int, hi: int
     x, dy, dx = x[lo:hi], dy[lo:hi], dx[lo:hi]
     for i in range(x.size):
         v = beta * x[i]
-        s = HALF * math.tanh(HALF * v) + HALF
+        s = sigmoid(v)
         dx[i] = dy[i] * s * (ONE + v * (ONE - s))
 
 
@@ -41,7 +41,7 @@ class Swish(Neuron):
     """swish_param: beta (1). Backward needs x, so it has storage of its own."""
 
     in_place = False
-    grain: ClassVar[int] = 2048
+    grain: ClassVar[int] = 16384
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         self.beta: float = self.param.swish_param.beta
