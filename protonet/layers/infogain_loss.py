@@ -83,6 +83,8 @@ class InfogainLoss(SoftmaxWithLoss):
             self._matrix = self._read(source)
 
     def _read(self, source: str) -> Array:
+        from google.protobuf.message import DecodeError
+
         from protonet.schema import caffe_pb2 as pb
         from protonet.schema.blobs import blob_values
 
@@ -94,7 +96,7 @@ class InfogainLoss(SoftmaxWithLoss):
             raise self.error(
                 f"cannot read source '{source}': {problem.strerror}", DataError
             ) from None
-        except Exception:  # protobuf's DecodeError differs between its implementations
+        except DecodeError:
             raise self.error(f"source '{source}' does not hold a BlobProto", DataError) from None
         return np.array(blob_values(message), np.float32)
 
