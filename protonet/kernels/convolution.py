@@ -1,17 +1,44 @@
 """Convolution of images: forward and its three gradients.
 
 x: (N, C, H, W), w: (O, C / group, kh, kw), bias: (O,), y: (N, O, OH, OW), all float32; as BVLC
-Caffe 1.0, which correlates: ``y[n, o, i, j] = bias[o] + sum of w[o, c, k, l] *
-x[n, c, i * stride - pad + k * dilation, ...]``.
+Caffe 1.0, which correlates: ``y[n, o, i, j] = bias[o] + sum over c, k, l of w[o, c, k, l] *
+x[n, c, i * sh - ph + k * dh, j * sw - pw + l * dw]``.
+
+How it is computed: correlation_plan.py (forward, and the gradient by the data) and
+weight_gradient_plan.py. This module chooses between their layouts by the work that each would do,
+padding included.
 """
 
 from __future__ import annotations
 
-from protonet.kernels.convolution_nd import ConvolutionND
+import functools
+
+import numpy as np
+
+from protonet.blob import Array
+from protonet.kernels import correlation_plan, cpu, scratch, threads, weight_gradient_plan
+from protonet.kernels.affine import channel_sums
+from protonet.kernels.correlation_plan import CHANNEL_BLOCKS, Axis, Layout, Plan, Shape
+from protonet.kernels.im2col import output_size
+from protonet.kernels.weight_gradient_plan import BLOCKS, Geometry
+
+Pair = tuple[int, int]
+
+# Tiles (rows, columns of vectors) by number of registers, the more efficient first.
+TILES = {32: ((14, 2), (10, 2), (8, 3), (7, 3)), 16: ((5, 2), (4, 3))}
+SHORT_ROW = 28  # positions in a row below which a 1 x 1 kernel had better see one long row
+JOIN_COST = 1.1  # joined strips take longer to stage
+PACK_GRAIN = 32 * 1024  # weights for which a thread of its own is worth while
+
+_ZEROS = np.zeros(16, np.float32)
 
 
-class Convolution2D(ConvolutionND):
-    """A convolution of one shape. Cheap to make: nothing is compiled or allocated until used."""
+class Convolution2D:
+    """A convolution of one shape. Cheap to make: nothing is compiled or allocated until used.
+
+    Attributes:
+        x_shape, w_shape, y_shape: the shapes of x, w and y.
+    """
 
     def __init__(
         self,
@@ -20,10 +47,164 @@ class Convolution2D(ConvolutionND):
         H: int,
         W: int,
         num_output: int,
-        kernel: tuple[int, int],
-        stride: tuple[int, int] = (1, 1),
-        pad: tuple[int, int] = (0, 0),
-        dilation: tuple[int, int] = (1, 1),
+        kernel: Pair,
+        stride: Pair = (1, 1),
+        pad: Pair = (0, 0),
+        dilation: Pair = (1, 1),
         group: int = 1,
     ) -> None:
-        super().__init__((N, C, H, W), num_output, kernel, stride, pad, dilation, group)
+        height, width = map(output_size, (H, W), kernel, stride, pad, dilation)
+        self.x_shape = (N, C, H, W)
+        self.w_shape = (num_output, C // group, *kernel)
+        self.y_shape = (N, num_output, height, width)
+        size, output = (H, W), (height, width)
+        if kernel == stride == (1, 1) and pad == (0, 0) and W < SHORT_ROW:
+            size, output = (1, H * W), (1, height * width)
+        self._geometry = Geometry(
+            N, C, num_output, size, output, kernel, stride, pad, dilation, group
+        )
+
+    def forward(self, x: Array, w: Array, bias: Array | None, y: Array) -> None:
+        """Write y."""
+        targets, sources, kh, kw = self.w_shape
+        strides = (targets // self._geometry.group, sources, sources * kh * kw, kh * kw)
+        _correlate(self._forward_plan, x, w, strides, bias, y)
+
+    def backward_data(self, dy: Array, w: Array, dx: Array) -> None:
+        """Write dx."""
+        sources, targets, kh, kw = self.w_shape
+        strides = (targets, sources // self._geometry.group, kh * kw, targets * kh * kw)
+        _correlate(self._backward_plan, dy, w, strides, None, dx)
+
+    def backward_weights(self, x: Array, dy: Array, dw: Array) -> None:
+        """Add to dw."""
+        from protonet.kernels import weight_gradient
+
+        plan, outputs = self._weights_plan, self.w_shape[0]
+        sum_products = weight_gradient.VARIANTS[plan.rows, plan.columns]
+        xs, dys, dws = x.reshape(-1), dy.reshape(-1), dw.reshape(-1)
+        sums = scratch.get("sums", plan.sums)
+        tables = (plan.numbers, plan.bands, plan.strips)
+        cuts = plan.parts.tolist()
+        parts = len(cuts) - 1
+        blocks = self._geometry.group * int(plan.numbers[BLOCKS])
+
+        def task(lo: int, hi: int, worker: int) -> None:
+            memory = scratch.get("staged", plan.scratch)
+            runs = scratch.get("runs", 2 * plan.runs).view(np.int64)
+            first, last = (lo, hi) if parts == 1 else (0, blocks)
+            for part in range(1) if parts == 1 else range(lo, hi):
+                sum_products(
+                    xs, dys, sums, memory, _ZEROS, runs, *tables,
+                    part, cuts[part], cuts[part + 1], first, last,
+                )  # fmt: skip
+
+        def finish(lo: int, hi: int, worker: int) -> None:
+            weight_gradient.add_sums(sums, dws, plan.places, plan.numbers, parts, plan.rows, lo, hi)
+
+        threads.run(blocks if parts == 1 else parts, task)
+        threads.run(outputs, finish, max(1, PACK_GRAIN * outputs // max(1, plan.sums)))
+
+    def backward_bias(self, dy: Array, db: Array) -> None:
+        """Add to db the sum of dy over images and positions."""
+        _, outputs, height, width = self.y_shape
+        db += channel_sums(dy.reshape(-1), outputs, height * width)
+
+    @functools.cached_property
+    def _forward_plan(self) -> Plan:
+        g = self._geometry
+        return _plan(Shape(g.N, g.C, g.O, g.group, *self._axes(backward=False)))
+
+    @functools.cached_property
+    def _backward_plan(self) -> Plan:
+        g = self._geometry
+        return _plan(Shape(g.N, g.O, g.C, g.group, *self._axes(backward=True)))
+
+    def _axes(self, backward: bool) -> list[Axis]:
+        g = self._geometry
+        source, target = (g.output, g.size) if backward else (g.size, g.output)
+        return [
+            Axis(source[i], target[i], g.kernel[i], g.stride[i], g.pad[i], g.dilation[i], backward)
+            for i in range(2)
+        ]
+
+    @functools.cached_property
+    def _weights_plan(self) -> weight_gradient_plan.Plan:
+        g, lanes = self._geometry, cpu.lanes()
+        joins = (False, True) if g.dilation[1] == 1 and g.kernel[0] > 1 else (False,)
+
+        def cost(choice: tuple[Pair, bool]) -> float:
+            (rows, columns), join = choice
+            work = weight_gradient_plan.padded_work(g, rows, columns * lanes, join)
+            return work * (JOIN_COST if join else 1.0)
+
+        tiles = sorted(TILES[cpu.registers()], reverse=True)
+        (rows, columns), join = min(((t, join) for t in tiles for join in joins), key=cost)
+        return weight_gradient_plan.make(g, lanes, rows, columns, join)
+
+
+def _plan(shape: Shape) -> Plan:
+    """Choose the layout that does the least work."""
+    lanes = cpu.lanes()
+    tiles = TILES[cpu.registers()]
+    layouts = [Layout(lanes, *tile, images) for images in (False, True) for tile in tiles]
+    return correlation_plan.make(shape, min(layouts, key=lambda one: _cost(shape, one)))
+
+
+def _cost(shape: Shape, layout: Layout) -> float:
+    """Return the work, weighed by how well a tile of this kind was seen to do."""
+    short = not layout.images and layout.rows < 10  # then weights stream past few positions
+    return correlation_plan.work(shape, layout) * (1.15 if short else 1.0)
+
+
+def _correlate(
+    plan: Plan,
+    source: Array,
+    w: Array,
+    strides: tuple[int, int, int, int],
+    bias: Array | None,
+    target: Array,
+) -> None:
+    """Run a correlation.
+
+    Args:
+        strides: target and source channels of a group, and from one of each to the next in w.
+        bias: (target channels,) or None.
+    """
+    from protonet.kernels import correlation
+
+    layout, numbers = plan.layout, plan.numbers
+    targets, sources, target_stride, source_stride = strides
+    xs, ws, ys = source.reshape(-1), w.reshape(-1), target.reshape(-1)
+    packed = scratch.get("weights", plan.weights)
+    taps = ws.size // max(1, targets * sources * plan.group)
+    blocks = plan.group * int(numbers[CHANNEL_BLOCKS])
+
+    def pack(lo: int, hi: int, worker: int) -> None:
+        correlation.pack(
+            ws,
+            packed,
+            targets,
+            sources,
+            taps,
+            target_stride,
+            source_stride,
+            layout.channels,
+            lo,
+            hi,
+        )
+
+    threads.run(blocks, pack, max(1, PACK_GRAIN * blocks // max(1, plan.weights)))
+    start = scratch.get("start", plan.starts)[: plan.starts].reshape(plan.group, -1, layout.depth)
+    start[...] = 0
+    if bias is not None:
+        start[:, :targets] = bias.reshape(plan.group, targets, 1)
+    tables = (plan.rows, plan.tiles, plan.chunks, plan.bands, plan.classes, plan.runs)
+    starts = start.reshape(-1)
+    correlate = correlation.VARIANTS[layout.rows, layout.columns]
+
+    def task(lo: int, hi: int, worker: int) -> None:
+        memory = scratch.get("staged", plan.scratch)
+        correlate(xs, packed, starts, ys, memory, numbers, *tables, lo, hi)
+
+    threads.run(plan.items, task)

@@ -1,0 +1,266 @@
+"""The kernels of a correlation: see correlation_plan.py. Imports Numba: import it when needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protonet.blob import Array
+from protonet.kernels import simd
+from protonet.kernels.correlation_plan import (
+    BLOCK_BYTES,
+    CHANNEL_BLOCKS,
+    CHUNK_BAND,
+    CHUNK_BOTTOM,
+    CHUNK_FROM,
+    CHUNK_LAST,
+    CHUNK_LEFT,
+    CHUNK_RIGHT,
+    CHUNK_TO,
+    CHUNK_TOP,
+    COLUMN_CLASSES,
+    GROUPS,
+    IMAGES,
+    LANES_ARE_IMAGES,
+    MARGIN_LEFT,
+    RESULT,
+    RESULT_PIXEL,
+    RESULT_STEP,
+    ROW_CLASS,
+    ROW_FIRST,
+    SOURCE_CHANNELS,
+    SOURCE_PLANE,
+    SOURCE_STEP,
+    SOURCE_WIDTH,
+    STAGED_PIXEL,
+    STAGED_WIDTH,
+    TARGET_CHANNELS,
+    TARGET_PLANE,
+    TARGET_WIDTH,
+    TILE_CLASS,
+    TILE_SOURCE,
+    TILE_TARGET,
+    Ints,
+)
+from protonet.kernels.jit import kernel
+from protonet.kernels.simd import LANES, VECTOR_BYTES, transpose, transpose_part
+
+tile: Any = None  # one of simd's; each variant of correlate has its own
+
+
+@kernel("inline")
+def _square(
+    source: int, source_row: int, rows: int, columns: int, target: int, target_row: int, lanes: int
+) -> None:
+    """Transpose rows x columns values, at most LANES each. See simd.transpose_part."""
+    if rows == LANES and columns == LANES:
+        transpose(source, source_row, target, target_row)
+    else:
+        transpose_part(source, source_row, rows, columns, target, target_row, lanes)
+
+
+@kernel("inline")
+def clear(staged: Array, start: int, stop: int) -> None:
+    """Write zeros from byte start to stop - 1."""
+    for i in range(start // 4, stop // 4):
+        staged[i] = 0
+
+
+@kernel("inline")
+def stage_row(source: int, target: int, images: int, numbers: Ints) -> None:
+    """Copy one source row to ``[column][channel][lane]``.
+
+    Args:
+        source, target: addresses of the row in the first channel of the first image, and of its
+            first column.
+        images: how many of LANES images there are; unused when lanes are not images.
+        numbers: of the plan.
+    """
+    width, pixel = numbers[SOURCE_WIDTH], numbers[STAGED_PIXEL]
+    plane, channels = numbers[SOURCE_PLANE], numbers[SOURCE_CHANNELS]
+    squares, across = channels, plane * channels * numbers[GROUPS]  # a square: images x columns
+    along, rows, lanes = plane, images, LANES
+    if not numbers[LANES_ARE_IMAGES]:
+        squares, across = (channels + LANES - 1) // LANES, plane  # a square: channels x columns
+        along = plane * LANES
+    for x in range(0, width, LANES):
+        for q in range(squares):
+            if not numbers[LANES_ARE_IMAGES]:
+                rows = lanes = min(LANES, channels - q * LANES)
+            _square(
+                source + x * 4 + q * along, across, rows, min(LANES, width - x),
+                target + x * pixel + q * VECTOR_BYTES, pixel, lanes,
+            )  # fmt: skip
+
+
+@kernel("inline")
+def clear_margins(staged: Array, start: int, numbers: Ints) -> None:
+    """Write zeros left and right of the image into the staged row that begins at byte start."""
+    pixel, left = numbers[STAGED_PIXEL], numbers[MARGIN_LEFT]
+    clear(staged, start, start + left * pixel)
+    right = start + (left + numbers[SOURCE_WIDTH]) * pixel
+    clear(staged, right, start + numbers[STAGED_WIDTH] * pixel)
+
+
+@kernel("inline")
+def stage(
+    source: int, staged: Array, first: int, last: int, offset: int, images: int, numbers: Ints
+) -> None:
+    """Copy source rows first to last - 1 to ``[row][column][channel][lane]``, margins zero.
+
+    Args:
+        source: address of the first image and channel.
+        staged: scratch memory; row r goes to row r - offset.
+        images, numbers: see :func:`stage_row`.
+    """
+    row_bytes = numbers[STAGED_WIDTH] * numbers[STAGED_PIXEL]
+    left = numbers[MARGIN_LEFT] * numbers[STAGED_PIXEL]
+    for y in range(first, last):
+        start = (y - offset) * row_bytes
+        clear_margins(staged, start, numbers)
+        at = source + y * numbers[SOURCE_WIDTH] * 4
+        stage_row(at, staged.ctypes.data + start + left, images, numbers)
+
+
+@kernel("inline")
+def _write_out(
+    results: int, target: int, first: int, last: int, images: int, numbers: Ints
+) -> None:
+    """Copy results ``[pixel][channel][lane]`` of pixels first to last - 1 to the target image."""
+    pixel, plane, channels = numbers[RESULT_PIXEL], numbers[TARGET_PLANE], numbers[TARGET_CHANNELS]
+    squares, across = channels, plane * channels * numbers[GROUPS]
+    along, columns = plane, images
+    if not numbers[LANES_ARE_IMAGES]:
+        squares, across = (channels + LANES - 1) // LANES, plane
+        along = plane * LANES
+    for q in range(squares):
+        if not numbers[LANES_ARE_IMAGES]:
+            columns = min(LANES, channels - q * LANES)
+        for p in range(first, last, LANES):
+            rows = min(LANES, last - p)
+            _square(
+                results + (p - first) * pixel + q * VECTOR_BYTES, pixel, rows, columns,
+                target + q * along + p * 4, across, rows,
+            )  # fmt: skip
+
+
+@kernel(
+    "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], int64[::1],"
+    " int64[:,::1], int64[:,::1], int64[:,::1], int64[::1], int64[:,::1], int64[:,::1],"
+    " int64, int64)"
+)
+def correlate(
+    source: Array, weights: Array, start: Array, target: Array, scratch: Array, numbers: Ints,
+    rows: Ints, tiles: Ints, chunks: Ints, bands: Ints, classes: Ints, runs: Ints,
+    lo: int, hi: int,
+) -> None:  # fmt: skip
+    """Do items lo to hi - 1 of a correlation. All tables are those of its plan.
+
+    Args:
+        source, target: all images, flat.
+        weights: as :func:`pack` makes them.
+        start: what the sums begin with, ``[group][target channel][lane]``.
+    """
+    over_images = numbers[LANES_ARE_IMAGES] != 0
+    depth = LANES if over_images else 1
+    groups, blocks = numbers[GROUPS], numbers[CHANNEL_BLOCKS]
+    source_group = numbers[SOURCE_PLANE] * numbers[SOURCE_CHANNELS]
+    target_group = numbers[TARGET_PLANE] * numbers[TARGET_CHANNELS]
+    row_bytes = numbers[STAGED_WIDTH] * numbers[STAGED_PIXEL]
+    block_results = numbers[RESULT_PIXEL] // blocks
+    # The tile's a and b: rows and columns of vectors.
+    a_row, a_step, b_column, b_step = numbers[SOURCE_STEP], 4, VECTOR_BYTES, block_results
+    out_row, out_column = numbers[RESULT_STEP], VECTOR_BYTES
+    start_row, start_column = 0, VECTOR_BYTES
+    if over_images:
+        a_row, a_step = 4, block_results // LANES
+        b_column, b_step = numbers[SOURCE_STEP], VECTOR_BYTES
+        out_row, out_column = VECTOR_BYTES, numbers[RESULT_STEP]
+        start_row, start_column = VECTOR_BYTES, 0
+    staged = scratch.ctypes.data
+    results = staged + numbers[RESULT]
+    for item in range(lo, hi):
+        band = item % (bands.size - 1)
+        group = item // (bands.size - 1) % groups
+        image = item // (bands.size - 1) // groups * depth
+        images = min(depth, numbers[IMAGES] - image)
+        source_at = source.ctypes.data + (image * groups + group) * source_group
+        target_at = target.ctypes.data + (image * groups + group) * target_group
+        weights_at = weights.ctypes.data + group * blocks * numbers[BLOCK_BYTES]
+        start_at = start.ctypes.data + group * numbers[RESULT_PIXEL]
+        offset = chunks[bands[band], CHUNK_BAND]
+        ready = offset
+        for chunk in range(bands[band], bands[band + 1]):
+            last = chunks[chunk, CHUNK_LAST]
+            if ready < last:
+                stage(source_at, scratch, ready, last, offset, images, numbers)
+                ready = last
+            first = chunks[chunk, CHUNK_FROM]
+            for block in range(blocks):
+                block_weights = weights_at + block * numbers[BLOCK_BYTES]
+                block_start = start_at + block * block_results
+                for y in range(chunks[chunk, CHUNK_TOP], chunks[chunk, CHUNK_BOTTOM]):
+                    row_at = staged + (rows[y, ROW_FIRST] - offset) * row_bytes
+                    pixel = y * numbers[TARGET_WIDTH] - first
+                    row_class = rows[y, ROW_CLASS] * numbers[COLUMN_CLASSES]
+                    for t in range(chunks[chunk, CHUNK_LEFT], chunks[chunk, CHUNK_RIGHT]):
+                        shape = row_class + tiles[t, TILE_CLASS]
+                        a, b = row_at + tiles[t, TILE_SOURCE], block_weights
+                        if over_images:
+                            a, b = b, a
+                        out = (pixel + tiles[t, TILE_TARGET]) * numbers[RESULT_PIXEL]
+                        tile(
+                            a, a_row, a_step, b, b_column, b_step,
+                            runs.ctypes.data + 24 * classes[shape, 0], classes[shape, 1],
+                            block_start, start_row, start_column,
+                            results + out + block * block_results, out_row, out_column,
+                        )  # fmt: skip
+            _write_out(results, target_at, first, chunks[chunk, CHUNK_TO], images, numbers)
+
+
+@kernel("void(float32[::1], float32[::1], int64, int64, int64, int64, int64, int64, int64, int64)")
+def pack(
+    w: Array, packed: Array, targets: int, sources: int, taps: int, target_stride: int,
+    source_stride: int, channels: int, lo: int, hi: int,
+) -> None:  # fmt: skip
+    """Write weights as ``[block][tap][source channel][target channel of the block]``.
+
+    Args:
+        w: flat; the taps of one pair of channels lie together.
+        packed: blocks lo to hi - 1 are written, zero where there is no such target channel.
+        targets, sources: channels of a group. Blocks run over the groups in turn.
+        target_stride, source_stride: from one channel to the next in w, in values.
+        channels: of a block.
+    """
+    blocks = (targets + channels - 1) // channels
+    for item in range(lo, hi):
+        group, first = item // blocks, item % blocks * channels
+        count = min(channels, targets - first)
+        at = group * targets * sources * taps + first * target_stride
+        to = item * taps * sources * channels
+        if taps == 1 and target_stride == 1:
+            for c in range(sources):
+                for r in range(channels):
+                    packed[to + c * channels + r] = 0
+                for r in range(count):
+                    packed[to + c * channels + r] = w[at + c * source_stride + r]
+            continue
+        # Squares of target channels x taps, or x source channels where there is but one tap.
+        outer, inner = (1, sources) if taps == 1 else (sources, taps)
+        step = channels if taps == 1 else sources * channels
+        for c in range(outer):
+            for k in range(0, inner, LANES):
+                for r in range(0, channels, LANES):
+                    _square(
+                        w.ctypes.data + 4 * (at + c * source_stride + k + r * target_stride),
+                        4 * target_stride, min(LANES, max(0, count - r)), min(LANES, inner - k),
+                        packed.ctypes.data + 4 * (to + c * channels + k * step + r),
+                        4 * step, min(LANES, channels - r),
+                    )  # fmt: skip
+
+
+VARIANTS = {
+    (rows, columns): correlate.variant(
+        f"_{rows}x{columns}", tile=getattr(simd, f"tile_{rows}x{columns}")
+    )
+    for rows, columns in ((10, 2), (8, 3), (14, 2), (7, 3), (5, 2), (4, 3))
+}

@@ -1,0 +1,31 @@
+"""Memory for intermediate results, kept for each thread and used by one kernel call at a time.
+
+All layers share it: a buffer grows to the largest request and its contents mean nothing after the
+call that asked for it.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from protonet.blob import Array, aligned_zeros
+
+
+class _Buffers(threading.local):
+    def __init__(self) -> None:
+        self.by_name: dict[str, Array] = {}
+
+
+_buffers = _Buffers()
+
+
+def get(name: str, count: int) -> Array:
+    """Return at least ``count`` float32 values, aligned to a cache line, of undefined content.
+
+    Args:
+        name: tells apart buffers that one thread uses at the same time.
+    """
+    buffer = _buffers.by_name.get(name)
+    if buffer is None or buffer.size < count:
+        buffer = _buffers.by_name[name] = aligned_zeros(count)
+    return buffer

@@ -1,0 +1,217 @@
+"""The kernels of a convolution's weight gradient: see weight_gradient_plan.py. Imports Numba."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protonet.blob import Array
+from protonet.kernels import simd
+from protonet.kernels.correlation import clear, clear_margins, stage, stage_row
+from protonet.kernels.correlation_plan import (
+    GROUPS,
+    MARGIN_LEFT,
+    SOURCE_CHANNELS,
+    SOURCE_PLANE,
+    SOURCE_WIDTH,
+    STAGED_PIXEL,
+    STAGED_WIDTH,
+    Ints,
+)
+from protonet.kernels.jit import kernel
+from protonet.kernels.simd import LANES, VECTOR_BYTES, transpose_part
+from protonet.kernels.weight_gradient_plan import (
+    BAND_BOTTOM,
+    BAND_FIRST,
+    BAND_IMAGE,
+    BAND_IMAGES,
+    BAND_LAST,
+    BAND_TOP,
+    BLOCKS,
+    COPIED,
+    COPY_ROW,
+    DILATION_HEIGHT,
+    JOINED,
+    KERNEL_HEIGHT,
+    OUTPUT_CHANNELS,
+    OUTPUT_PLANE,
+    OUTPUT_WIDTH,
+    PAD_HEIGHT,
+    PART_VALUES,
+    POSITION_STEP,
+    ROW_VALUES,
+    SOURCE_HEIGHT,
+    STRIDE_HEIGHT,
+    STRIP_KERNEL_ROW,
+    STRIP_OFFSET,
+    STRIP_SUMS,
+    STRIP_TILES,
+)
+
+tile: Any = None  # one of simd's, with its ROWS and COLUMNS; each variant has its own
+ROWS = COLUMNS = 0
+
+
+@kernel("inline")
+def _stage_joined(source: int, scratch: Array, row: int, band: Ints, numbers: Ints) -> None:
+    """Stage the rows of x that each row of a band of y meets, side by side.
+
+    Args:
+        source: address of the image (and group).
+        row: first staged row to write.
+    """
+    row_bytes = numbers[STAGED_WIDTH] * numbers[STAGED_PIXEL]
+    piece, height = numbers[SOURCE_CHANNELS] * 4, numbers[KERNEL_HEIGHT]
+    for y in range(band[BAND_TOP], band[BAND_BOTTOM]):
+        start = (row + y - band[BAND_TOP]) * row_bytes
+        clear_margins(scratch, start, numbers)
+        start += numbers[MARGIN_LEFT] * numbers[STAGED_PIXEL]
+        top = y * numbers[STRIDE_HEIGHT] - numbers[PAD_HEIGHT]
+        bottom = top + (height - 1) * numbers[DILATION_HEIGHT]
+        if piece == 4 and height <= LANES and 0 <= top and bottom < numbers[SOURCE_HEIGHT]:
+            # One channel: its rows, as many as the kernel has, become columns.
+            for x in range(0, numbers[SOURCE_WIDTH], LANES):
+                transpose_part(
+                    source + (top * numbers[SOURCE_WIDTH] + x) * 4,
+                    numbers[DILATION_HEIGHT] * numbers[SOURCE_WIDTH] * 4,
+                    height, min(LANES, numbers[SOURCE_WIDTH] - x),
+                    scratch.ctypes.data + start + x * numbers[STAGED_PIXEL],
+                    numbers[STAGED_PIXEL], height,
+                )  # fmt: skip
+            continue
+        for ky in range(height):
+            at = top + ky * numbers[DILATION_HEIGHT]
+            to = start + ky * piece
+            if 0 <= at < numbers[SOURCE_HEIGHT]:
+                at = source + at * numbers[SOURCE_WIDTH] * 4
+                stage_row(at, scratch.ctypes.data + to, 1, numbers)
+            else:
+                for _ in range(numbers[SOURCE_WIDTH]):
+                    clear(scratch, to, to + piece)
+                    to += numbers[STAGED_PIXEL]
+
+
+@kernel("inline")
+def _find_runs(runs: Ints, band: Ints, ky: int, numbers: Ints) -> int:
+    """Write where in dy and in the staged x to sum; return how many runs there are."""
+    row_bytes = numbers[STAGED_WIDTH] * numbers[STAGED_PIXEL]
+    top, bottom, width = band[BAND_TOP], band[BAND_BOTTOM], numbers[OUTPUT_WIDTH]
+    image_bytes = numbers[OUTPUT_PLANE] * numbers[OUTPUT_CHANNELS] * numbers[GROUPS]
+    if numbers[COPIED]:
+        image_bytes = (bottom - top) * width * 4
+    count = 0
+    for image in range(band[BAND_IMAGES]):
+        above = image * (band[BAND_LAST] - band[BAND_FIRST]) - band[BAND_FIRST]
+        for y in range(top, bottom):
+            row = y * numbers[STRIDE_HEIGHT] - numbers[PAD_HEIGHT] + ky * numbers[DILATION_HEIGHT]
+            inside = 0 <= row < numbers[SOURCE_HEIGHT]
+            row += above
+            if numbers[JOINED]:
+                inside, row = True, image * (bottom - top) + y - top
+            if inside:
+                runs[count] = image * image_bytes + (y - top) * width * 4
+                runs[count + 1] = row * row_bytes
+                runs[count + 2] = width
+                count += 3
+    return count // 3
+
+
+@kernel("inline")
+def _copy(dy: Array, scratch: Array, image: int, group: int, band: Ints, numbers: Ints) -> None:
+    """Copy a band of dy to ``[channel][position]``, for groups of fewer channels than a tile."""
+    channels, plane = numbers[OUTPUT_CHANNELS], numbers[OUTPUT_PLANE] // 4
+    count = (band[BAND_BOTTOM] - band[BAND_TOP]) * numbers[OUTPUT_WIDTH]
+    for i in range(band[BAND_IMAGES]):
+        for o in range(channels):
+            at = ((image + i) * numbers[GROUPS] + group) * channels + o
+            at = at * plane + band[BAND_TOP] * numbers[OUTPUT_WIDTH]
+            to = (numbers[COPIED] + o * numbers[COPY_ROW]) // 4 + i * count
+            for p in range(count):
+                scratch[to + p] = dy[at + p]
+
+
+@kernel(
+    "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], int64[::1],"
+    " int64[::1], int64[:,::1], int64[:,::1], int64, int64, int64, int64, int64)"
+)
+def sum_products(
+    x: Array, dy: Array, sums: Array, scratch: Array, zeros: Array, runs: Ints,
+    numbers: Ints, bands: Ints, strips: Ints,
+    part: int, first_band: int, last_band: int, lo: int, hi: int,
+) -> None:  # fmt: skip
+    """Sum dy times x over some bands for blocks lo to hi - 1 of output channels.
+
+    Args:
+        sums: ``[part][group][channel][value]``, of which those blocks are written.
+        zeros: LANES zeros.
+    """
+    channels, groups, blocks = numbers[OUTPUT_CHANNELS], numbers[GROUPS], numbers[BLOCKS]
+    plane, source_image = numbers[OUTPUT_PLANE], numbers[SOURCE_PLANE] * numbers[SOURCE_CHANNELS]
+    staged = scratch.ctypes.data
+    out_row = numbers[ROW_VALUES] * 4
+    for group in range(lo // blocks, (hi + blocks - 1) // blocks):
+        for index in range(first_band, last_band):
+            band = bands[index]
+            image, rows = band[BAND_IMAGE], band[BAND_LAST] - band[BAND_FIRST]
+            for i in range(band[BAND_IMAGES]):
+                source = x.ctypes.data + ((image + i) * groups + group) * source_image
+                if numbers[JOINED]:
+                    row = i * (band[BAND_BOTTOM] - band[BAND_TOP])
+                    _stage_joined(source, scratch, row, band, numbers)
+                else:
+                    first = band[BAND_FIRST]
+                    stage(source, scratch, first, first + rows, first - i * rows, 1, numbers)
+            a_row = plane
+            a = dy.ctypes.data + (image * groups + group) * channels * plane
+            a += band[BAND_TOP] * numbers[OUTPUT_WIDTH] * 4
+            if numbers[COPIED]:
+                _copy(dy, scratch, image, group, band, numbers)
+                a_row, a = numbers[COPY_ROW], staged + numbers[COPIED]
+            for s in range(strips.shape[0]):
+                count = _find_runs(runs, band, strips[s, STRIP_KERNEL_ROW], numbers)
+                for t in range(strips[s, STRIP_TILES]):
+                    value = t * COLUMNS * VECTOR_BYTES
+                    b = staged + strips[s, STRIP_OFFSET] + value
+                    for block in range(max(lo, group * blocks), min(hi, (group + 1) * blocks)):
+                        # The last block reaches back rather than past the last channel.
+                        first = max(0, min((block - group * blocks) * ROWS, channels - ROWS))
+                        out = sums.ctypes.data + part * numbers[PART_VALUES] * 4
+                        out += block * ROWS * out_row + strips[s, STRIP_SUMS] * 4 + value
+                        start, start_row, start_column = out, out_row, VECTOR_BYTES
+                        if index == first_band:
+                            start, start_row, start_column = zeros.ctypes.data, 0, 0
+                        tile(
+                            a + first * plane, a_row, 4, b, VECTOR_BYTES, numbers[POSITION_STEP],
+                            runs.ctypes.data, count, start, start_row, start_column,
+                            out, out_row, VECTOR_BYTES,
+                        )  # fmt: skip
+
+
+@kernel("void(float32[::1], float32[::1], int64[::1], int64[::1], int64, int64, int64, int64)")
+def add_sums(
+    sums: Array, dw: Array, places: Ints, numbers: Ints, parts: int, tile_rows: int,
+    lo: int, hi: int,
+) -> None:  # fmt: skip
+    """Add the parts' sums to dw, flat, for output channels lo to hi - 1 (of all groups)."""
+    channels, values = numbers[OUTPUT_CHANNELS], numbers[ROW_VALUES]
+    for o in range(lo, hi):
+        block = o // channels * numbers[BLOCKS] + o % channels // tile_rows
+        first = max(0, min(o % channels // tile_rows * tile_rows, channels - tile_rows))
+        at = (block * tile_rows + o % channels - first) * values
+        for part in range(1, parts):
+            more = part * numbers[PART_VALUES]
+            for i in range(at, at + values):
+                sums[i] += sums[more + i]
+        to = o * places.size
+        for i in range(places.size):
+            dw[to + i] += sums[at + places[i]]
+
+
+VARIANTS = {
+    (rows, columns): sum_products.variant(
+        f"_{rows}x{columns}",
+        tile=getattr(simd, f"tile_{rows}x{columns}"),
+        ROWS=rows,
+        COLUMNS=columns,
+    )
+    for rows, columns in ((10, 2), (8, 3), (14, 2), (7, 3), (5, 2), (4, 3))
+}
