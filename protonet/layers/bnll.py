@@ -21,11 +21,14 @@ ZERO, ONE = np.float32(0), np.float32(1)
 
 @kernel("void(float32[::1], float32[::1], int64, int64)")
 def bnll_forward(x: Array, y: Array, lo: int, hi: int) -> None:
-    """Write y[lo:hi]; e is raised to negative numbers only, so nothing overflows."""
+    """Write y[lo:hi]; e is raised to negative numbers only, so nothing overflows.
+
+    The sum 1 + e^-|x| is a double: a small power of e must not be lost in it.
+    """
     x, y = x[lo:hi], y[lo:hi]
     for i in range(x.size):
         v = x[i]
-        y[i] = (v if v > 0 else ZERO) + math.log1p(exp(-abs(v)))
+        y[i] = (v if v > 0 else ZERO) + math.log(1.0 + np.float64(exp(-abs(v))))
 
 
 @kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)")
