@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from protonet.blob import Blob, Shape
+from protonet.kernels.affine import channel_sums
 from protonet.layer import register
 from protonet.layers._convolution import BaseConvolution, Correlation
 
@@ -57,7 +58,7 @@ class Deconvolution(BaseConvolution):
             dy = y.diff.reshape(m.x_shape)
             if self.bias_wanted:
                 bias = self.blobs[1].diff
-                bias += dy.reshape(self._flat).sum(axis=2).sum(axis=0)
+                bias += channel_sums(dy.reshape(-1), self.num_output, self._flat[2])
             if self.param_propagate_down[0]:
                 m.maths.backward_weights(
                     dy, x.data.reshape(m.y_shape), weights.diff.reshape(m.w_shape)

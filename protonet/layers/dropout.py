@@ -50,4 +50,7 @@ class Dropout(Neuron):
             y[lo:hi] = x[lo:hi]
 
     def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
-        self.values(dy, dx, lo, hi)
+        if self.phase == TRAIN and self._draws is None:
+            dx[lo:hi] = 0  # nothing was let through yet
+        else:
+            self.values(dy, dx, lo, hi)

@@ -137,6 +137,9 @@ class LRN(Layer):
             return
         x, y = bottom[0].data.reshape(-1), top[0].data.reshape(-1)
         dy, dx = top[0].diff.reshape(-1), bottom[0].diff.reshape(-1)
+        if self._divisor is None:  # nothing went forward yet
+            dx.fill(0)
+            return
         if self._ratio is None:
             self._ratio = aligned_zeros(x.size)
         s, ratio, beta = self._divisor, self._ratio, self._beta

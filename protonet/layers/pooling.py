@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from protonet.blob import Blob
+from protonet.blob import Blob, Shape
 from protonet.errors import GraphError
 from protonet.kernels import pooling
 from protonet.kernels.pooling import Window
@@ -94,7 +94,7 @@ class Pooling(Layer):
         self._window = Window(self._kernel, self._stride, self._pad)
         for blob in top:
             blob.reshape(*shape[:2], *size)
-        self._mask: Any = None
+        self._places: Any = None
 
     def _output_size(self, size: int, kernel: int, stride: int, pad: int) -> int:
         room = size + 2 * pad - kernel
@@ -110,16 +110,21 @@ class Pooling(Layer):
         if self._method == AVE:
             pooling.average_forward(x, self._window, y)
             return
-        if self._mask is None:
-            self._mask = np.zeros(y.shape, np.int32)
         if self._method == MAX:
-            pooling.max_forward(x, self._window, y, self._mask)
+            mask = self._mask(y.shape)
+            pooling.max_forward(x, self._window, y, mask)
             if len(top) > 1:
-                top[1].data[...] = self._mask
+                top[1].data[...] = mask
         elif self.phase == TRAIN:
-            stochastic.draw(x, self._window, generator(), y, self._mask)
+            stochastic.draw(x, self._window, generator(), y, self._mask(y.shape))
         else:
             stochastic.expect(x, self._window, y)
+
+    def _mask(self, shape: Shape) -> Any:
+        """Return where the maxima lie, int32 like the top; -1 before the first forward pass."""
+        if self._places is None:
+            self._places = np.full(shape, -1, np.int32)
+        return self._places
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         if not propagate_down[0]:
@@ -128,6 +133,6 @@ class Pooling(Layer):
         if self._method == AVE:
             pooling.average_backward(dy, self._window, dx)
         elif self._method == MAX or self.phase == TRAIN:
-            pooling.max_backward(dy, self._mask, self._window, dx)
+            pooling.max_backward(dy, self._mask(dy.shape), self._window, dx)
         else:
             raise self.error("STOCHASTIC pooling has a gradient in the TRAIN phase only")
