@@ -5,6 +5,7 @@ The surface is pycaffe's: ``net.blobs``, ``net.params``, ``net.forward()``, ``ne
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -17,6 +18,9 @@ from protonet.errors import GraphError, ProtonetError, ShapeError, did_you_mean
 from protonet.graph import build_graph
 from protonet.layer import TEST, Layer
 from protonet.plan import Param, Plan, Step, build_plan
+from protonet.watch.debug_info import DebugInfo
+
+_log = logging.getLogger("protonet")
 
 _ROUND = 16  # floats: each parameter starts on a cache line of its arena
 
@@ -40,6 +44,7 @@ class Net:
         inputs, outputs: names of blobs.
         learnable: the parameters that own their storage, as ``plan.Param``.
         param_data, param_diff: the arenas in which all of them lie, (n,) float32.
+        debug_info: describes each pass where the file has ``debug_info``, else None.
 
     Raises:
         ProtonetError: whatever is wrong with file, graph, shapes, sources or weights.
@@ -72,6 +77,7 @@ class Net:
         self.inputs = graph.inputs
         self.outputs = graph.outputs
         self.learnable: list[Param] = self.plan.learnable()
+        self.debug_info = DebugInfo(self, _log.info) if graph.debug_info else None
         self._index = {step.layer.name: i for i, step in enumerate(self.steps)}
         self._before: dict[str, list[Hook]] = {"forward": [], "backward": []}
         self._after: dict[str, list[Hook]] = {"forward": [], "backward": []}
@@ -132,15 +138,15 @@ class Net:
 
         return load_weights(self, path)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write layers and weights as a binary .caffemodel that Caffe reads.
+    def save(self, path: str | os.PathLike[str], diffs: bool = False) -> None:
+        """Write layers and weights, and gradients if asked, as a .caffemodel that Caffe reads.
 
         Raises:
             OutputError: the file cannot be written.
         """
         from protonet.solvers.snapshot import save_weights
 
-        save_weights(self, path)
+        save_weights(self, path, diffs)
 
     def share_with(self, other: Net) -> None:
         """Use the parameters of ``other``, layer by layer of the same name, from now on."""
@@ -233,6 +239,8 @@ class Net:
                     self._reshape(step)
                     break
             layer.forward(step.bottom, step.top)
+            if self.debug_info is not None:
+                self.debug_info.forward(step)
             for blob, weight in zip(step.top, layer.loss_weights, strict=True):
                 if weight:
                     # the weights are where backward starts from, and a user may have changed them
@@ -251,8 +259,12 @@ class Net:
             for hook in before:
                 hook(step.layer.name)
             step.layer.backward(step.top, step.propagate_down, step.bottom)
+            if self.debug_info is not None:
+                self.debug_info.backward(step)
             for hook in after:
                 hook(step.layer.name)
+        if self.debug_info is not None and indices is None:
+            self.debug_info.all_parameters()
 
     def _reshape(self, step: Step) -> None:
         before = [blob.shape for blob in step.top]

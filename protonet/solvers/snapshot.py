@@ -72,8 +72,8 @@ def is_hdf5(path: _Path) -> bool:
     return os.fspath(path).endswith(".h5")
 
 
-def save_weights(net: Net, path: _Path) -> None:
-    """Write a net's layers with their weights.
+def save_weights(net: Net, path: _Path, diffs: bool = False) -> None:
+    """Write a net's layers with their weights, and the gradients beside them if asked for.
 
     Raises:
         OutputError: the file cannot be written, or would be larger than its format allows.
@@ -81,11 +81,11 @@ def save_weights(net: Net, path: _Path) -> None:
     if is_hdf5(path):
         from protonet.solvers import snapshot_hdf5
 
-        snapshot_hdf5.save_weights(net, path)
+        snapshot_hdf5.save_weights(net, path, diffs)
     else:
         from protonet.solvers import snapshot_binary
 
-        snapshot_binary.save_weights(net, path)
+        snapshot_binary.save_weights(net, path, diffs)
 
 
 def save_state(solver: Solver, path: _Path, weights: _Path) -> None:

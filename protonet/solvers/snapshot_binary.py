@@ -33,6 +33,7 @@ _Parts = list[bytes | memoryview]
 _NET_LAYER = pb.NetParameter.LAYER_FIELD_NUMBER
 _LAYER_BLOBS = pb.LayerParameter.BLOBS_FIELD_NUMBER
 _BLOB_DATA = pb.BlobProto.DATA_FIELD_NUMBER
+_BLOB_DIFF = pb.BlobProto.DIFF_FIELD_NUMBER
 _STATE_HISTORY = pb.SolverState.HISTORY_FIELD_NUMBER
 _MAX_BYTES = 2**31 - 1  # what a protobuf reader accepts
 
@@ -56,11 +57,15 @@ def _size(parts: _Parts) -> int:
     return sum(len(part) for part in parts)
 
 
-def _blob(values: Array) -> _Parts:
+def _blob(values: Array, diff: Array | None = None) -> _Parts:
     """Return a BlobProto, its values without a copy."""
-    raw = np.ascontiguousarray(values, "<f4").reshape(-1).view(np.uint8).data
     shape = pb.BlobProto(shape=pb.BlobShape(dim=values.shape))
-    return [*_field(_BLOB_DATA, [raw]), shape.SerializeToString()]
+    parts = [*_field(_BLOB_DATA, [_raw(values)]), shape.SerializeToString()]
+    return parts if diff is None else [*parts, *_field(_BLOB_DIFF, [_raw(diff)])]
+
+
+def _raw(values: Array) -> memoryview:
+    return np.ascontiguousarray(values, "<f4").reshape(-1).view(np.uint8).data
 
 
 def _write(path: _Path, parts: _Parts) -> None:
@@ -75,7 +80,7 @@ def _write(path: _Path, parts: _Parts) -> None:
             file.write(part)
 
 
-def save_weights(net: Net, path: _Path) -> None:
+def save_weights(net: Net, path: _Path, diffs: bool) -> None:
     """Write a net's layers with their weights as a NetParameter."""
     parts: _Parts = [pb.NetParameter(name=net.name).SerializeToString()]
     for step in net.steps:
@@ -85,7 +90,7 @@ def save_weights(net: Net, path: _Path) -> None:
         del param.blobs[:]
         layer: _Parts = [param.SerializePartialToString()]
         for blob in step.layer.blobs:
-            layer += _field(_LAYER_BLOBS, _blob(blob.data))
+            layer += _field(_LAYER_BLOBS, _blob(blob.data, blob.diff if diffs else None))
         parts += _field(_NET_LAYER, layer)
     _write(path, parts)
 

@@ -1,6 +1,7 @@
 """Snapshots in HDF5: .caffemodel.h5 and .solverstate.h5.
 
-Weights are datasets ``data/<layer>/<i>``; a shared parameter is stored with its owner only. A
+Weights are datasets ``data/<layer>/<i>``, a shared parameter is stored with its owner only;
+gradients, if asked for, are ``diff/<layer>/<i>``. A
 solver state has ``iter``, ``current_step``, ``learned_net`` and datasets ``history/<i>``.
 """
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _Path = str | os.PathLike[str]
 
 
-def save_weights(net: Net, path: _Path) -> None:
+def save_weights(net: Net, path: _Path, diffs: bool) -> None:
     """Write a net's weights by layer name."""
     import h5py
 
@@ -36,6 +37,10 @@ def save_weights(net: Net, path: _Path) -> None:
             for i, blob in enumerate(layer.blobs):
                 if id(blob) in owners and str(i) not in group:
                     group[str(i)] = blob.data
+                if diffs:
+                    gradients = out.require_group(f"diff/{layer.name}")
+                    if str(i) not in gradients:
+                        gradients[str(i)] = blob.diff
 
 
 def save_state(solver: Solver, path: _Path, weights: _Path) -> None:

@@ -20,9 +20,11 @@ from protonet import random
 from protonet.blob import Array, aligned_zeros
 from protonet.errors import OutputError, PrototxtError
 from protonet.kernels import update
+from protonet.scoring import score
 from protonet.solvers import nets
 from protonet.solvers.lr_policy import check_policy, current_step, learning_rate
 from protonet.solvers.snapshot import load_state, save_state
+from protonet.watch.debug_info import DebugInfo
 from protonet.watch.reporter import Reporter
 
 RuleClass = TypeVar("RuleClass", bound="type[Solver]")
@@ -56,6 +58,7 @@ class Solver:
         history: the rule's memory, arrays of the parameters' shapes, as a .solverstate lists them.
         losses: the last ``average_loss`` losses.
         scores: of each test net, by index, the means of its last test; ``tested_at`` is when.
+        last_snapshot: paths of the weights and the state that were written last.
 
     Raises:
         ProtonetError: fields that make no sense, or nets that cannot be built.
@@ -81,14 +84,16 @@ class Solver:
         self._stop_requested = False
         self._snapshot_requested = False
         self._check()
-        prefix = self.param.snapshot_prefix or snapshot_prefix
-        self.snapshot_prefix = Path(prefix or Path(source.path or "solver").with_suffix(""))
+        self.last_snapshot: tuple[Path, Path] | None = None
+        self.snapshot_prefix = self._prefix(snapshot_prefix)
         if self.param.random_seed >= 0:
             random.set_random_seed(self.param.random_seed)
         self.net = nets.train_net(self)
         self.test_nets = nets.test_nets(self)
         self.losses: deque[float] = deque(maxlen=max(1, self.param.average_loss))
         self._allocate_history()
+        self._set_debug_info()
+        self._note_devices()
 
     # --- what the file asks for ------------------------------------------------------------
     def error(self, message: str, field: str = "") -> PrototxtError:
@@ -127,6 +132,43 @@ class Solver:
                 "momentum",
             )
 
+    def _prefix(self, fallback: str | os.PathLike[str] | None) -> Path:
+        """Return what names of snapshots begin with; of a folder, the solver file's name in it."""
+        stem = Path(self.source.path or "solver").with_suffix("")
+        prefix = Path(self.param.snapshot_prefix or fallback or stem)
+        return prefix / stem.name if prefix.is_dir() else prefix
+
+    def _set_debug_info(self) -> None:
+        """Describe passes to the reporter: a net's own wish always, the solver's when it is due."""
+        for net in (self.net, *self.test_nets):
+            tests = net is not self.net
+            if net.debug_info is not None or (tests and self.param.debug_info):
+                net.debug_info = DebugInfo(net, self.reporter.debug_info)
+        if self.param.debug_info and not self.param.display:
+            self.reporter.note("debug_info describes iterations that are displayed: display is 0")
+
+    def _describe_passes(self, shown: bool) -> None:
+        """Have the training net describe this iteration, as debug_info says."""
+        net = self.net
+        if self.param.debug_info and not net.plan.graph.debug_info:
+            net.debug_info = DebugInfo(net, self.reporter.debug_info) if shown else None
+
+    def _note_devices(self) -> None:
+        """Say what fields about GPUs come to here."""
+        param = self.param
+        asked = []
+        if param.HasField("solver_mode") and param.solver_mode == param.GPU:
+            asked.append("solver_mode: GPU")
+        if param.HasField("device_id"):
+            asked.append(f"device_id: {param.device_id}")
+        if asked:
+            what = ", ".join(asked)
+            self.reporter.note(f"{what}: there is no code for GPUs here, all runs on the CPU")
+        if param.HasField("layer_wise_reduce"):
+            self.reporter.note(
+                "layer_wise_reduce concerns training on several GPUs: it changes nothing here"
+            )
+
     # --- parameters and their history --------------------------------------------------------
     def _allocate_history(self) -> None:
         net = self.net
@@ -159,7 +201,10 @@ class Solver:
             self.reporter.learning_rate(self.iter, rate)
         if self.param.clip_gradients >= 0:
             self._clip()
-        self.compute_update(rate)
+        if self.net.debug_info is not None:
+            self.net.debug_info.update(lambda: self.compute_update(rate))
+        else:
+            self.compute_update(rate)
 
     def _clip(self) -> None:
         """Scale all gradients down to a joint L2 norm of ``clip_gradients``."""
@@ -178,7 +223,10 @@ class Solver:
         self._callbacks.append((before, after))
 
     def request_stop(self) -> None:
-        """Stop after the iteration at hand, with a snapshot. Safe in a signal handler."""
+        """Stop after the iteration or test batch at hand. Safe in a signal handler.
+
+        ``solve`` then takes a snapshot, unless ``snapshot_after_train`` is false.
+        """
         self._stop_requested = True
 
     def request_snapshot(self) -> None:
@@ -196,10 +244,14 @@ class Solver:
             due = param.test_interval and self.iter % param.test_interval == 0
             if due and (self.iter > 0 or param.test_initialization):
                 self.test_all()
+                if self._stop_requested:
+                    break
             for before, _ in self._callbacks:
                 before()
+            shown = bool(param.display) and self.iter % param.display == 0
+            self._describe_passes(shown)
             self.losses.append(self._gradients())
-            if param.display and self.iter % param.display == 0:
+            if shown:
                 now = time.perf_counter()
                 reporter.display(self, self.smoothed_loss, self.iter - shown_iter, now - shown_at)
                 shown_at, shown_iter = now, self.iter
@@ -268,31 +320,23 @@ class Solver:
     def test_all(self) -> None:
         """Test each test net over its ``test_iter`` batches and report the means."""
         for i in range(len(self.test_nets)):
-            self.test(i)
+            if not self._stop_requested:
+                self.test(i)
 
     def test(self, index: int = 0) -> dict[str, list[float]]:
-        """Run a test net; return name -> mean values of each output."""
+        """Run a test net; return name -> mean values of each output, none if stopped meanwhile."""
         net = self.test_nets[index]
         net.share_with(self.net)
         self.reporter.testing(self, index)
-        batches = self.param.test_iter[index]
-        totals: list[float] = []
-        loss = 0.0
-        for i in range(batches):
-            loss += net.run_forward()
-            values = [value for _, value, _ in net.output_values()]
-            totals = values if i == 0 else [a + b for a, b in zip(totals, values, strict=True)]
-        means = [total / batches for total in totals]
-        scores: dict[str, list[float]] = {}
-        lines = []
-        for (name, _, weight), mean in zip(net.output_values(), means, strict=True):
-            scores.setdefault(name, []).append(mean)
-            lines.append((name, mean, weight))
-        mean_loss = loss / batches if self.param.test_compute_loss else None
-        self.scores[index] = scores
+        scores = score(net, self.param.test_iter[index], stopped=lambda: self._stop_requested)
+        if scores is None:
+            self.reporter.note("Test interrupted.")
+            return {}
+        self.scores[index] = scores.by_name()
         self.tested_at = self.iter
-        self.reporter.tested(self, index, lines, mean_loss)
-        return scores
+        loss = scores.loss if self.param.test_compute_loss else None
+        self.reporter.tested(self, index, scores.outputs, loss)
+        return self.scores[index]
 
     # --- snapshots ---------------------------------------------------------------------------
     def snapshot(self) -> tuple[Path, Path]:
@@ -306,8 +350,9 @@ class Solver:
         weights = self.snapshot_prefix.with_name(f"{stem}.caffemodel{suffix}")
         state = self.snapshot_prefix.with_name(f"{stem}.solverstate{suffix}")
         self.reporter.snapshotting(weights, state)
-        self.net.save(weights)
+        self.net.save(weights, diffs=self.param.snapshot_diff)
         save_state(self, state, weights)
+        self.last_snapshot = weights, state
         return weights, state
 
     def restore(self, path: str | os.PathLike[str]) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from protonet.solvers.solver import Solver
 
 # Where real Caffe 1.0 logs each kind of line; parsers may look for them.
-_SOLVER, _SGD = "solver.cpp", "sgd_solver.cpp"
+_SOLVER, _SGD, _NET = "solver.cpp", "sgd_solver.cpp", "net.cpp"
 
 
 def output_text(line: OutputLine) -> str:
@@ -73,8 +73,14 @@ class GlogReporter(Reporter):
             self.write(f"    Test net output #{i}: {output_text(line)}", line=414)
 
     def snapshotting(self, weights: Path, state: Path) -> None:
-        self.write(f"Snapshotting to binary proto file {weights}", line=464)
-        self.write(f"Snapshotting solver state to binary proto file {state}", _SGD, 284)
+        kind, lines = (
+            ("HDF5", (475, 315)) if state.suffix == ".h5" else ("binary proto", (464, 284))
+        )
+        self.write(f"Snapshotting to {kind} file {weights}", line=lines[0])
+        self.write(f"Snapshotting solver state to {kind} file {state}", _SGD, lines[1])
+
+    def debug_info(self, line: str) -> None:
+        self.write(line, _NET, 591)
 
     def note(self, message: str) -> None:
         self.write(message, "protonet", 1)

@@ -73,6 +73,9 @@ class LiveReporter(Reporter):
     def snapshotting(self, weights: Path, state: Path) -> None:
         self.note(f"snapshot {weights}")
 
+    def debug_info(self, line: str) -> None:
+        self.note(line)
+
     def note(self, message: str) -> None:
         self._progress.console.print(message, highlight=False, markup=False, soft_wrap=True)
 

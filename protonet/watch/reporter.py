@@ -38,11 +38,14 @@ class Reporter:
     def snapshotting(self, weights: Path, state: Path) -> None:
         """These files are about to be written."""
 
+    def debug_info(self, line: str) -> None:
+        """One line of what ``debug_info`` asks for."""
+
     def note(self, message: str) -> None:
         """Something that a user should know."""
 
     def stopped(self, solver: Solver) -> None:
-        """A stop was requested; a snapshot was taken."""
+        """A stop was requested; a snapshot was taken, unless the solver wants none."""
 
     def done(self, solver: Solver) -> None:
         """Training came to its end."""

@@ -1,0 +1,103 @@
+"""Scoring a net: the means of its outputs over batches.
+
+As BVLC Caffe 1.0 does it while training (``Solver::Test``) and in ``caffe test``: every batch
+counts the same, values of an output are averaged one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from protonet.net import Net
+from protonet.watch.reporter import OutputLine
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a net scored.
+
+    Attributes:
+        outputs: name, mean and loss weight of each value of each output.
+        loss: the mean of the weighted sum of the losses.
+        batches: how many were averaged.
+    """
+
+    outputs: list[OutputLine]
+    loss: float
+    batches: int
+
+    def by_name(self) -> dict[str, list[float]]:
+        """Return output name -> the means of its values."""
+        means: dict[str, list[float]] = {}
+        for name, mean, _ in self.outputs:
+            means.setdefault(name, []).append(mean)
+        return means
+
+
+def score(
+    net: Net,
+    batches: int,
+    after_batch: Callable[[int, list[OutputLine]], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Scores | None:
+    """Run a net forward over batches and average its outputs.
+
+    Args:
+        batches: how many, at least 1.
+        after_batch: is called with the number of a batch, from 0, and its output values.
+        stopped: is asked after each batch whether to give up.
+
+    Returns:
+        The means, or None if it was stopped before the end.
+
+    Raises:
+        DataError: a source cannot be read on.
+    """
+    loss = 0.0
+    totals: list[float] = []
+    for i in range(batches):
+        loss += net.run_forward()
+        lines = list(net.output_values())
+        values = [value for _, value, _ in lines]
+        totals = [a + b for a, b in zip(totals, values, strict=True)] if i else values
+        if after_batch is not None:
+            after_batch(i, lines)
+        if stopped() and i + 1 < batches:
+            return None
+    means = [total / batches for total in totals]
+    outputs = [(name, mean, w) for (name, _, w), mean in zip(lines, means, strict=True)]
+    return Scores(outputs, loss / batches, batches)
+
+
+@dataclass(frozen=True)
+class WholePass:
+    """What it takes to read a net's source once.
+
+    Attributes:
+        records: how many the source has.
+        batch: how many a batch takes.
+    """
+
+    records: int
+    batch: int
+
+    @property
+    def batches(self) -> int:
+        """Batches until every record was read."""
+        return -(-self.records // self.batch)
+
+    @property
+    def repeated(self) -> int:
+        """Records that the last batch takes from the beginning again."""
+        return self.batches * self.batch - self.records
+
+
+def whole_pass(net: Net) -> WholePass | None:
+    """Return the longest whole pass over the net's sources, None where no number is known."""
+    passes = [
+        WholePass(records, step.top[0].shape[0])
+        for step in net.steps
+        if (records := getattr(step.layer, "records", lambda: 0)())
+    ]
+    return max(passes, key=lambda one: one.batches, default=None)
