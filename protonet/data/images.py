@@ -58,13 +58,19 @@ def _pixels(image: Any, color: bool | None) -> Pixels:
     else:
         planes = np.asarray(image.convert("RGB"))[:, :, ::-1].transpose(2, 0, 1)
     if color is False and len(planes) > 1:
-        return gray(planes)
+        return _gray(planes, image.format)
     if color and len(planes) == 1:
         return np.repeat(planes, 3, axis=0)
     return planes
 
 
-def gray(planes: Pixels) -> Pixels:
-    """Return the brightness (1, H, W) of (3, H, W) blue, green, red, with OpenCV's weights."""
+def _gray(planes: Pixels, format: str | None) -> Pixels:
+    """Return the brightness (1, H, W) of (3, H, W) blue, green, red.
+
+    The weights are 0.114, 0.587, 0.299 in fixed point. OpenCV leaves it to the PNG library to
+    turn a PNG grey, which does not round; the recorded values show it.
+    """
     blue, green, red = planes.astype(np.int32)
+    if format == "PNG":
+        return ((blue * 3737 + green * 19234 + red * 9797) >> 15).astype(np.uint8)[None]
     return ((blue * 1868 + green * 9617 + red * 4899 + (1 << 13)) >> 14).astype(np.uint8)[None]

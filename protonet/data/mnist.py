@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from protonet.data.paths import existing
 from protonet.data.source import Record, Source, open_source
 from protonet.data.writer import KINDS, write_database
 from protonet.errors import DataError, OutputError
@@ -96,6 +97,16 @@ def bundled_mnist(source: str, backend: str) -> BundledMnist | None:
         return None
     kind = (match[2] or "").lower()
     return BundledMnist(match[1].lower(), kind if kind in KINDS else backend)
+
+
+def open_named(name: str) -> Source:
+    """Open the database that a command line names; a bundled one where there is none.
+
+    Raises:
+        DataError: there is neither, or it is broken.
+    """
+    bundled = None if os.path.exists(name) else bundled_mnist(name, "lmdb")
+    return bundled.open(name) if bundled else open_source(existing(name, "database"))
 
 
 def cache_folder() -> str:
