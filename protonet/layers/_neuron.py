@@ -13,7 +13,7 @@ class Neuron(Layer):
     """One bottom, one top of its shape; may run in place.
 
     A type gives :meth:`values` and :meth:`gradients`, which see blobs as flat arrays and do a
-    part of them. In place ``x`` is ``y`` and ``dx`` is ``dy``: then ``x`` holds the results.
+    part of them. In place ``x is y`` and ``dx is dy``: then ``x`` holds the results.
 
     Attributes:
         grain: values for which a thread of its own is worth while, fewer for costly functions.
@@ -34,7 +34,8 @@ class Neuron(Layer):
         top[0].reshape(*bottom[0].shape)
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
-        x, y = bottom[0].data.reshape(-1), top[0].data.reshape(-1)
+        x = bottom[0].data.reshape(-1)
+        y = x if top[0] is bottom[0] else top[0].data.reshape(-1)
         if x.size <= self.grain:
             self.values(x, y, 0, x.size)
         else:
@@ -43,8 +44,10 @@ class Neuron(Layer):
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         if not propagate_down[0]:
             return
-        x, y = bottom[0].data.reshape(-1), top[0].data.reshape(-1)
-        dy, dx = top[0].diff.reshape(-1), bottom[0].diff.reshape(-1)
+        x, dx = bottom[0].data.reshape(-1), bottom[0].diff.reshape(-1)
+        y, dy = x, dx
+        if top[0] is not bottom[0]:
+            y, dy = top[0].data.reshape(-1), top[0].diff.reshape(-1)
         if x.size <= self.grain:
             self.gradients(x, y, dy, dx, 0, x.size)
         else:
