@@ -76,7 +76,8 @@ class BundledMnist:
             _log.info("source '%s' does not exist: building it from the bundled MNIST in %s",
                       name, path)  # fmt: skip
             try:
-                write_database(path, self.kind, records(self.part))
+                # Uncompressed: unpacking would take most of the time that reading takes.
+                write_database(path, self.kind, records(self.part), compress=False)
             except OutputError as error:
                 if not os.path.isdir(path):  # otherwise another process has built it meanwhile
                     raise OutputError(

@@ -22,12 +22,15 @@ _BATCH = 1000  # records a transaction: as many as Caffe's tools commit at once
 _START = 1 << 26  # bytes of an LMDB map to begin with; it is doubled whenever it is full
 
 
-def write_database(path: str, kind: str, records: Iterable[Record]) -> int:
+def write_database(
+    path: str, kind: str, records: Iterable[Record], *, compress: bool = True
+) -> int:
     """Write (key, value) records, in ascending order of keys, to a new database folder.
 
     Args:
         path: must not exist yet; its parent folders are made.
         kind: "lmdb" or "leveldb".
+        compress: for a LevelDB: with snappy, as Caffe writes it.
 
     Returns:
         The number of records.
@@ -44,8 +47,10 @@ def write_database(path: str, kind: str, records: Iterable[Record]) -> int:
     except OSError as error:
         raise OutputError(f"'{path}' cannot be written: {error.strerror}") from error
     try:
-        write = _write_lmdb if kind == "lmdb" else _write_leveldb
-        count = write(building, records)
+        if kind == "lmdb":
+            count = _write_lmdb(building, records)
+        else:
+            count = _write_leveldb(building, records, "snappy" if compress else None)
         os.chmod(building, 0o755)  # mkdtemp's folders are for the owner only
         os.rename(building, path)
     except OSError as error:
@@ -102,12 +107,14 @@ def _put(database: Any, batch: list[Record]) -> None:
             database.set_mapsize(size * 2)
 
 
-def _write_leveldb(path: str, records: Iterable[Record]) -> int:
+def _write_leveldb(path: str, records: Iterable[Record], compression: str | None) -> int:
     import plyvel
 
     count = 0
     try:
-        database = plyvel.DB(path, create_if_missing=True, write_buffer_size=1 << 25)
+        database = plyvel.DB(
+            path, create_if_missing=True, write_buffer_size=1 << 25, compression=compression
+        )
         try:
             for batch in _batches(records):
                 with database.write_batch() as writing:
