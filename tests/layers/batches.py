@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf import text_format
-from harness import REFERENCE
+from places import REFERENCE
 
 from protonet.blob import Blob
 from protonet.layer import TEST

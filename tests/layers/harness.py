@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from google.protobuf import text_format
+from places import REFERENCE
+from recordings import cases, inside, part
 
 import protonet
 from protonet import fillers
@@ -22,7 +20,6 @@ from protonet.layers import layer_types
 from protonet.random import set_random_seed
 from protonet.schema import caffe_pb2 as pb
 
-REFERENCE = Path(__file__).parent.parent / "reference"
 SEED = 1701
 
 
@@ -247,48 +244,39 @@ def reference_cases(*types: str) -> list[Any]:
     """Return the recorded nets that hold a layer of one of these types, to parametrize a test."""
     return [
         pytest.param(case, id=case["name"])
-        for case in _manifest()
+        for case in cases("layer")
         if set(types) & set(case["layer_types"])
     ]
-
-
-def _manifest() -> list[dict[str, Any]]:
-    cases = json.loads((REFERENCE / "manifest.json").read_text())["cases"]
-    return [case for case in cases if case["kind"] == "layer"]
 
 
 def run_reference(case: dict[str, Any]) -> None:
     """Run a recorded net forward and backward and compare every array that was recorded."""
     with np.load(REFERENCE / case["arrays"]) as file:
         arrays = dict(file)
-    with _inside(REFERENCE):
+    with inside(REFERENCE):
         net = protonet.Net(case["net"], TRAIN if case["phase"] == "TRAIN" else TEST)
-    for blob, values in _part(arrays, "bottom/"):
+    for blob, values in part(arrays, "bottom/").items():
         net.blobs[blob].data[...] = values
-    for name, values in _part(arrays, "param/"):
+    for name, values in part(arrays, "param/").items():
         layer, i = name.rsplit("/", 1)
         net.params[layer][int(i)].data[...] = values
     for _ in range(case.get("forwards", 1)):
         net.forward()
-    for blob, values in _part(arrays, "top/"):
+    for blob, values in part(arrays, "top/").items():
         _compare(case, f"top/{blob}", net.blobs[blob].data, values)
-    for name, values in _part(arrays, "param_after/"):
+    for name, values in part(arrays, "param_after/").items():
         layer, i = name.rsplit("/", 1)
         _compare(case, f"param_after/{name}", net.params[layer][int(i)].data, values)
     if not case.get("backward", True):
         return
-    for blob, values in _part(arrays, "top_diff/"):
+    for blob, values in part(arrays, "top_diff/").items():
         net.blobs[blob].diff[...] = values
     net.backward()
-    for blob, values in _part(arrays, "bottom_diff/"):
+    for blob, values in part(arrays, "bottom_diff/").items():
         _compare(case, f"bottom_diff/{blob}", net.blobs[blob].diff, values)
-    for name, values in _part(arrays, "param_diff/"):
+    for name, values in part(arrays, "param_diff/").items():
         layer, i = name.rsplit("/", 1)
         _compare(case, f"param_diff/{name}", net.params[layer][int(i)].diff, values)
-
-
-def _part(arrays: dict[str, Array], prefix: str) -> list[tuple[str, Array]]:
-    return [(key[len(prefix) :], a) for key, a in arrays.items() if key.startswith(prefix)]
 
 
 def _compare(case: dict[str, Any], name: str, got: Array, want: Array) -> None:
@@ -298,13 +286,3 @@ def _compare(case: dict[str, Any], name: str, got: Array, want: Array) -> None:
     assert got.shape == want.shape, f"{name}: shape {got.shape}, recorded {want.shape}"
     worst = float(np.abs(got - want).max(initial=0))
     assert worst <= allowed, f"{name}: off by {worst:.3g}, allowed {allowed:.3g}"
-
-
-@contextmanager
-def _inside(folder: Path) -> Iterator[None]:
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)

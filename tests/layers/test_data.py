@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from batches import compare_batches, data_cases, recorded_layer
-from harness import REFERENCE, build
+from harness import build
+from places import REFERENCE
 
 from protonet.blob import Blob
 from protonet.data.writer import write_database

@@ -10,7 +10,8 @@ import h5py
 import numpy as np
 import pytest
 from batches import compare_batches, data_cases, recorded_layer
-from harness import REFERENCE, build
+from harness import build
+from places import REFERENCE
 
 from protonet.blob import Blob
 from protonet.errors import DataError

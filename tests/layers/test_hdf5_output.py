@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 import pytest
 from batches import data_cases
-from harness import REFERENCE, build
+from harness import build
+from places import REFERENCE
 
 from protonet.errors import GraphError, OutputError, ShapeError
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from batches import compare_batches, data_cases, recorded_layer
-from harness import REFERENCE, build
+from harness import build
 from PIL import Image
+from places import REFERENCE
 
 from protonet.blob import Blob
 from protonet.errors import DataError

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from batches import compare_batches, data_cases, recorded_layer
-from harness import REFERENCE, build
+from harness import build
+from places import REFERENCE
 
 from protonet.errors import DataError, ShapeError
 

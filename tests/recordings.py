@@ -1,4 +1,4 @@
-"""What the tests of solvers share: running the recorded ones and comparing arrays."""
+"""The outputs recorded from BVLC Caffe 1.0.0: which cases there are, and comparing with them."""
 
 from __future__ import annotations
 
