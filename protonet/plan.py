@@ -415,7 +415,7 @@ def layer_facts(plan: Plan) -> list[LayerFacts]:
                     (r.name, b.shape if known else None)
                     for r, b in zip(step.node.tops, step.top, strict=False)
                 ),
-                parameters=sum(b.count for b in mine),
+                parameters=sum(b.count for b in mine) if step.layer.learned else 0,
                 multiply_adds=step.layer.multiply_adds(step.bottom, step.top) if known else 0,
                 memory=memory if known else 0,
                 loss_weights=tuple(step.layer.loss_weights),
