@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,9 @@ from protonet.errors import DataError, OutputError
 if TYPE_CHECKING:
     from protonet.net import Net
     from protonet.solvers.solver import Solver
+
+
+_SOLVER_FILE, _TEST_FILE = "solver.prototxt", "test.prototxt"
 
 
 @dataclass
@@ -28,6 +33,12 @@ class Run:
     folder: Path
     source: Any
     notes: list[str] = field(default_factory=list)
+
+    def discard(self) -> None:
+        """Take away what was prepared, if the run came to nothing more."""
+        prepared = {_SOLVER_FILE, _TEST_FILE}
+        if all(path.name in prepared for path in self.folder.iterdir()):
+            shutil.rmtree(self.folder)
 
 
 def new_folder(wanted: Path) -> Path:
@@ -57,7 +68,12 @@ def new_folder(wanted: Path) -> Path:
     return folder
 
 
-def prepare(path: str, assignments: list[str], out: str | None = None) -> Run:
+def prepare(
+    path: str,
+    assignments: list[str],
+    out: str | None = None,
+    adjust: Callable[[Any], None] = lambda solver: None,
+) -> Run:
     """Read a net or solver file and make a run of it.
 
     A bare net gets the classic recipe, and a test net made from it unless it has a TEST part.
@@ -66,6 +82,7 @@ def prepare(path: str, assignments: list[str], out: str | None = None) -> Run:
         path: a net or solver prototxt, told apart by content.
         assignments: ``key=value`` texts that override solver fields.
         out: the run folder wanted, ``runs/<name of the file>`` by default.
+        adjust: changes the SolverParameter message further, before anything is written.
 
     Raises:
         ProtonetError: the file, an override or the folder is at fault.
@@ -77,12 +94,13 @@ def prepare(path: str, assignments: list[str], out: str | None = None) -> Run:
     bare = isinstance(found, NetSource)
     solver = recipe.classic_solver() if bare else found.message
     recipe.override(solver, assignments)
+    adjust(solver)
     derived, why = (None, "")
     if bare:
         derived, why = _derive(found)
     folder = new_folder(Path(out) if out else Path("runs") / Path(path).stem)
     run = Run(folder, None)
-    effective = folder / "solver.prototxt"
+    effective = folder / _SOLVER_FILE
     if bare:
         run.notes.append(
             f"{path} is a net without a solver: training with the classic LeNet recipe"
@@ -124,7 +142,7 @@ def _attach_nets(
         solver.ClearField("test_iter")
         run.notes.append(why)
         return
-    test = run.folder / "test.prototxt"
+    test = run.folder / _TEST_FILE
     write_file(derived.message, test)
     solver.test_net.append(str(test))
     if not solver.test_iter:

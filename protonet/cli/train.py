@@ -2,24 +2,63 @@
 
 from __future__ import annotations
 
-import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from protonet.cli._flags import (
+    CaffeCommand,
+    FlagArgument,
+    gpu_note,
+    gpu_option,
+    phase_option,
+    state_options,
+    weight_files,
+)
+from protonet.errors import ProtonetError
+
 if TYPE_CHECKING:
     from protonet.solvers.solver import Solver
-    from protonet.watch.reporter import Reporter
+
+_EFFECTS = click.Choice(["stop", "snapshot", "none"])
 
 
-@click.command(name="train")
-@click.argument("file", type=click.Path())
+@click.command(name="train", cls=CaffeCommand)
+@click.argument("file", cls=FlagArgument, flag="solver", type=click.Path())
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--weights", type=click.Path(), help="Start from this .caffemodel, by layer name.")
-@click.option("--resume", type=click.Path(), help="Go on from this .solverstate.")
+@click.option(
+    "--weights",
+    metavar="PATH[,PATH]...",
+    help="Start from these .caffemodel files, by layer name; the last one that has a layer wins.",
+)
+@click.option(
+    "--resume",
+    "--snapshot",
+    "resume",
+    type=click.Path(),
+    help="Go on from this .solverstate and the weights it names.",
+)
+@click.option("--iterations", type=click.IntRange(min=0), help="The same as max_iter=N.")
+@phase_option(None)
+@state_options
+@gpu_option
+@click.option(
+    "--sigint_effect",
+    type=_EFFECTS,
+    default="stop",
+    show_default=True,
+    help="What Ctrl-C does. A second Ctrl-C interrupts at once where it is stop.",
+)
+@click.option(
+    "--sighup_effect",
+    type=_EFFECTS,
+    default="snapshot",
+    show_default=True,
+    help="What SIGHUP does, where there is such a signal.",
+)
 @click.option("--out", type=click.Path(), help="Run folder.  [default: runs/<name of FILE>]")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: all cores]")
 def command(
@@ -27,12 +66,20 @@ def command(
     overrides: tuple[str, ...],
     weights: str | None,
     resume: str | None,
+    iterations: int | None,
+    phase: int | None,
+    level: int | None,
+    stages: tuple[str, ...],
+    gpu: str | None,
+    sigint_effect: str,
+    sighup_effect: str,
     out: str | None,
     threads: int | None,
 ) -> None:
     """Train FILE, a net or a solver prototxt of any Caffe generation.
 
-    KEY=VALUE sets a field of the solver, such as base_lr=0.005 or max_iter=2000.
+    KEY=VALUE sets a field of the solver, such as base_lr=0.005 or max_iter=2000. --phase,
+    --level and --stage set its train_state.
 
     A net without a solver is trained with the classic LeNet recipe. If it has no layers for the
     TEST phase, it is tested on the source whose name has "test" for "train", and every softmax
@@ -41,75 +88,89 @@ def command(
     The run folder is never overwritten: a number is added to its name. Ctrl-C stops after the
     iteration at hand, with a snapshot to resume from.
     """
-    from rich.console import Console
-
     from protonet import run as runs
+    from protonet.cli._reporting import reporting
     from protonet.kernels import threads as kernel_threads
     from protonet.solvers import get_solver
 
+    if weights is not None and resume is not None:
+        raise click.UsageError("Give --weights to start from or --resume to go on, not both.")
     if threads is not None:
         kernel_threads.set_count(threads)
-    run = runs.prepare(file, list(overrides), out)
-    console = Console(stderr=True)
-    with _reporting(console) as reporter:
+    state = {"phase": phase, "level": level, "stage": stages or None}
+    adjust = _adjustment(weights, resume, iterations, state, gpu)
+    run = runs.prepare(file, list(overrides), out, adjust)
+    with reporting() as reporter:
+        if gpu is not None:
+            reporter.note(gpu_note(gpu))
         for note in run.notes:
             reporter.note(note)
-        solver = get_solver(run.source, reporter=reporter)
-        if weights is not None:
-            for name in solver.net.copy_from(weights):
-                reporter.note(f"{weights}: the net has no layer '{name}', ignored")
-        with _stopping_on_interrupt(solver):
-            finished = solver.solve(resume)
-        if finished and solver.test_nets and solver.tested_at != solver.iter:
-            solver.test_all()
+        try:
+            solver = get_solver(run.source, reporter=reporter)
+            with _acting_on_signals(solver, {"SIGINT": sigint_effect, "SIGHUP": sighup_effect}):
+                finished = solver.solve(resume)
+            if finished and solver.test_nets and solver.tested_at != solver.iter:
+                solver.test_all()
+        except ProtonetError:
+            run.discard()
+            raise
     _print_result(solver, finished)
 
 
-@contextmanager
-def _reporting(console: Any) -> Iterator[Reporter]:
-    """Give the live line on a terminal, glog's lines elsewhere; log messages become notes."""
-    from protonet.watch.glog import GlogReporter
-    from protonet.watch.live import LiveReporter
+def _adjustment(
+    weights: str | None,
+    resume: str | None,
+    iterations: int | None,
+    state: dict[str, Any],
+    gpu: str | None,
+) -> Callable[[Any], None]:
+    """Return what puts the options into a SolverParameter message, as Caffe's tool does."""
+    files = None if weights is None else weight_files(weights)
 
-    live = LiveReporter(console) if console.is_terminal else None
-    reporter: Reporter = live or GlogReporter()
-    handler = _Notes(reporter)
-    logger = logging.getLogger("protonet")
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield reporter
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        if live is not None:
-            live.close()
+    def adjust(solver: Any) -> None:
+        if files is not None or resume is not None:
+            del solver.weights[:]
+            solver.weights.extend(files or [])
+        if iterations is not None:
+            solver.max_iter = iterations
+        for name, value in state.items():
+            if name == "stage" and value:
+                solver.train_state.stage.extend(value)
+            elif value is not None:
+                setattr(solver.train_state, name, value)
+        if gpu is not None:
+            # the option was answered already
+            solver.ClearField("solver_mode")
+            solver.ClearField("device_id")
 
-
-class _Notes(logging.Handler):
-    def __init__(self, reporter: Reporter) -> None:
-        super().__init__()
-        self._reporter = reporter
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._reporter.note(record.getMessage())
+    return adjust
 
 
 @contextmanager
-def _stopping_on_interrupt(solver: Solver) -> Iterator[None]:
-    """Let the first Ctrl-C stop after the iteration; a second one interrupts at once."""
-
-    def stop(number: int, frame: Any) -> None:
-        solver.request_stop()
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, stop)
+def _acting_on_signals(solver: Solver, effects: dict[str, str]) -> Iterator[None]:
+    """Let signals, where the system has them, stop the solver, take a snapshot or do nothing."""
+    before: dict[int, Any] = {}
+    for name, effect in effects.items():
+        number = getattr(signal, name, None)
+        if number is not None:
+            before[number] = signal.getsignal(number) or signal.SIG_DFL
+            signal.signal(number, _handler(solver, effect, before[number]))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _handler(solver: Solver, effect: str, before: Any) -> Any:
+    def stop(number: int, frame: Any) -> None:
+        solver.request_stop()
+        signal.signal(number, before)  # a second one interrupts at once
+
+    def snapshot(number: int, frame: Any) -> None:
+        solver.request_snapshot()
+
+    return {"stop": stop, "snapshot": snapshot, "none": signal.SIG_IGN}[effect]
 
 
 def _print_result(solver: Solver, finished: bool) -> None:
@@ -121,8 +182,9 @@ def _print_result(solver: Solver, finished: bool) -> None:
     table = closing_table(solver) if finished else None
     if table is not None:
         console.print(table)
-    stem = solver.snapshot_prefix.with_name(f"{solver.snapshot_prefix.name}_iter_{solver.iter}")
-    if solver.param.snapshot_after_train or not finished:
-        print(f"weights: {stem}.caffemodel")
+    weights, state = solver.last_snapshot or (None, None)
+    if weights is not None:
+        print(f"weights: {weights}")
     if not finished:
-        print(f"stopped after {solver.iter} iterations; go on with --resume {stem}.solverstate")
+        going_on = f"go on with --resume {state}" if state else "no snapshot was taken"
+        print(f"stopped after {solver.iter} iterations; {going_on}")
