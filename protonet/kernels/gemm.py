@@ -1,10 +1,18 @@
-"""Matrix products in float32."""
+"""Products of float32 matrices of any size."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from protonet.blob import Array
+from protonet.kernels import cpu, scratch, threads
+
+TILES = {32: ((8, 3), (10, 2)), 16: ((4, 3), (5, 2))}
+ITEMS = 16  # work for threads should come in about so many parts
+ITEM_WORK = 64 * 1024  # multiply-adds below which a part is not worth a thread
+COPY_A = 64 * 1024  # values from which on it pays to lay a transposed A straight
+
+_ZEROS = np.zeros(16, np.float32)
 
 
 def gemm(
@@ -21,13 +29,61 @@ def gemm(
     Args:
         a: (M, K), or (K, M) with trans_a.
         b: (K, N), or (N, K) with trans_b.
-        c: (M, N).
+        c: (M, N), shares no memory with a and b. All three C-contiguous.
     """
-    product = np.matmul(a.T if trans_a else a, b.T if trans_b else b)
-    if alpha != 1.0:
-        product *= np.float32(alpha)
-    if beta == 0.0:
-        c[...] = product
-    else:
+    if beta not in (0.0, 1.0):
         c *= np.float32(beta)
-        c += product
+    multiply(a, b, c, trans_a, trans_b, alpha, keep=beta != 0.0)
+
+
+def multiply(
+    a: Array,
+    b: Array,
+    c: Array,
+    trans_a: bool = False,
+    trans_b: bool = False,
+    alpha: float = 1.0,
+    keep: bool = False,
+    bias: Array | None = None,
+) -> None:
+    """Write ``c = alpha * op(a) op(b)``, plus what c holds with ``keep``, or plus bias (N,).
+
+    Args: as :func:`gemm`.
+    """
+    from protonet.kernels import product
+
+    M, N = c.shape
+    K = a.shape[0] if trans_a else a.shape[1]
+    if not M or not N:
+        return
+    if trans_a and a.size > COPY_A and N > M // 8:
+        a, trans_a = np.ascontiguousarray(a.T), False
+    lanes = cpu.lanes()
+    rows, columns = min(
+        TILES[cpu.registers()],
+        key=lambda tile: -(-M // tile[0]) * tile[0] * -(-N // (tile[1] * lanes)) * tile[1],
+    )
+    width = columns * lanes
+    panels = -(-N // width)
+    blocks = -(-M // rows)
+    chunk = rows * -(-blocks // max(1, min(blocks, -(-ITEMS // panels))))
+    start = product.BIAS if bias is not None else product.KEEP if keep else product.ZERO
+    numbers = np.array(
+        (M, N, K, *((1, M) if trans_a else (K, 1)), K if trans_b else N, trans_b, start, chunk),
+        np.int64,
+    )
+    kernel = product.VARIANTS[rows, columns]
+    flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
+    begin = _ZEROS if bias is None else bias
+    factor = np.float32(alpha)
+    stretch = min(K, product.STRETCH)
+    # A transposed square is written whole.
+    panel_size, edge_size = (stretch + lanes) * width, (stretch + width) * rows
+
+    def task(lo: int, hi: int, worker: int) -> None:
+        panel, edge = scratch.get("panel", panel_size), scratch.get("edge", edge_size)
+        run = np.zeros(3, np.int64)
+        kernel(flat_a, flat_b, flat_c, begin, panel, edge, run, factor, numbers, lo, hi)
+
+    items = panels * -(-M // chunk)
+    threads.run(items, task, max(1, ITEM_WORK * items // max(1, M * N * K)))

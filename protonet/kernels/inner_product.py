@@ -7,14 +7,13 @@ as BVLC Caffe 1.0.
 from __future__ import annotations
 
 from protonet.blob import Array
-from protonet.kernels.gemm import gemm
+from protonet.kernels.affine import channel_sums
+from protonet.kernels.gemm import gemm, multiply
 
 
 def forward(x: Array, w: Array, bias: Array | None, y: Array, transpose: bool = False) -> None:
     """Write y = x w^T + bias."""
-    gemm(x, w, y, trans_b=not transpose)
-    if bias is not None:
-        y += bias
+    multiply(x, w, y, trans_b=not transpose, bias=bias)
 
 
 def backward_data(dy: Array, w: Array, dx: Array, transpose: bool = False) -> None:
@@ -32,4 +31,4 @@ def backward_weights(x: Array, dy: Array, dw: Array, transpose: bool = False) ->
 
 def backward_bias(dy: Array, db: Array) -> None:
     """Add the sum of dy over N to db."""
-    db += dy.sum(axis=0)
+    db += channel_sums(dy.reshape(-1), dy.shape[1], 1)
