@@ -21,6 +21,9 @@ PHASES = {"train": 0, "test": 1}
 # Two letters or more: "-h" and negative numbers are not flags of Caffe's kind.
 _FLAG = re.compile(r"--?([A-Za-z][\w-]+)(?:=(.*))?", re.DOTALL)
 
+# How gflags spell the two values of a switch.
+_TRUE, _FALSE = ("true", "t", "1", "yes", "y"), ("false", "f", "0", "no", "n")
+
 Declared = TypeVar("Declared", bound=Callable[..., Any])
 
 
@@ -64,6 +67,8 @@ class CaffeCommand(click.Command):
                 flags[_plain(param.flag)] = (f"--{param.flag}", param)
             elif isinstance(param, click.Option):
                 flags.update((_plain(name), (name, param)) for name in param.opts)
+                for name in param.secondary_opts:  # --no-gray, which gflags call -nogray
+                    flags[_plain(name)] = flags[_plain(name).replace("no_", "no", 1)] = name, param
         return flags
 
     def _in_clicks_form(self, args: Iterable[str]) -> list[str]:
@@ -83,10 +88,20 @@ class CaffeCommand(click.Command):
                 if isinstance(param, FlagArgument):
                     first.append(_needed(name, value, rest))
                 elif isinstance(param, click.Option) and param.is_flag:
-                    others.append(name if value is None else f"{name}={value}")
+                    others.append(_switch(name, value, param))
                 else:
                     others += [name, _needed(name, value, rest)]
         return first + others
+
+
+def _switch(name: str, value: str | None, option: click.Option) -> str:
+    """Return the form of a flag that takes no value, of which gflags know ``-gray=false``."""
+    if value is None:
+        return name
+    opposite = option.opts if name in option.secondary_opts else option.secondary_opts
+    if value.lower() in _TRUE:
+        return name
+    return opposite[0] if value.lower() in _FALSE and opposite else f"{name}={value}"
 
 
 def _plain(name: str) -> str:

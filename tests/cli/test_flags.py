@@ -13,6 +13,7 @@ from protonet.cli._flags import CaffeCommand, FlagArgument, parts, phase_option,
 @click.option("--resume", "--snapshot", "resume")
 @click.option("--sigint_effect")
 @click.option("--quiet", is_flag=True)
+@click.option("--gray/--no-gray")
 @phase_option("test")
 @state_options
 def sample(**values):
@@ -27,6 +28,7 @@ DEFAULTS = {
     "resume": None,
     "sigint_effect": None,
     "quiet": False,
+    "gray": False,
     "phase": 1,
     "level": None,
     "stages": (),
@@ -47,6 +49,13 @@ SPELLINGS = [  # arguments, what differs from the defaults
     (["-sigint_effect", "stop", "s"], {"sigint_effect": "stop"}),
     (["--sigint-effect=stop", "s"], {"sigint_effect": "stop"}),
     (["s", "-quiet"], {"quiet": True}),
+    (["s", "-gray"], {"gray": True}),
+    (["s", "--gray=true"], {"gray": True}),
+    (["s", "-gray", "-gray=false"], {}),
+    (["s", "-gray", "-nogray"], {}),
+    (["s", "-gray", "-no-gray"], {}),
+    (["s", "-no_gray=0"], {"gray": True}),
+    (["s", "-quiet=true"], {"quiet": True}),
     (["-phase", "TRAIN", "s"], {"phase": 0}),
     (["-level", "-3", "s"], {"level": -3}),
     (["-stage", "a, b", "--stage=c", "s"], {"stages": ("a", "b", "c")}),
@@ -68,7 +77,7 @@ MISTAKES = [
     (["s", "-weights"], "Option '--weights' requires an argument"),
     (["-solver"], "Option '--solver' requires an argument"),
     ([], "Missing argument 'FILE'"),
-    (["s", "-quiet=yes"], "does not take a value"),
+    (["s", "-quiet=loud"], "does not take a value"),
     (["s", "-phase", "TRIAN"], "'TRIAN' is not one of 'train', 'test'"),
     (["s", "-level", "high"], "'high' is not a valid integer"),
 ]
