@@ -52,12 +52,15 @@ class DatumReader:
         batch_size: int,
         rng: np.random.Generator,
         skip: int = 0,
+        before_kernel: int = 0,
     ) -> None:
         """Prepare; nothing is read yet.
 
         Args:
             rng: a fresh generator of this reader's own.
             skip: records at the beginning of the source that are left out of the first pass.
+            before_kernel: batches to do in Python at first, so that compiling the kernel does
+                not keep a net from its first iteration.
         """
         self._source = source
         self._transformer = transformer
@@ -65,6 +68,7 @@ class DatumReader:
         self._rng = rng
         self._rng_state = rng.bit_generator.state
         self._skip = skip
+        self._before_kernel = before_kernel
         self._shape: Shape3 = (0, 0, 0)  # of the images of the batch before
         self._mean = np.empty((0, 0, 0), np.float32)
         self.seek(0)
@@ -84,7 +88,10 @@ class DatumReader:
         """
         values = self._cursor.take(self._size)
         draws = self._transformer.draw(self._rng, self._size)
-        if not self._read_fast(values, draws, batch):
+        if self._before_kernel > 0:
+            self._before_kernel -= 1
+            self._read_each(values, draws, batch)
+        elif not self._read_fast(values, draws, batch):
             self._read_each(values, draws, batch)
         return self._size
 

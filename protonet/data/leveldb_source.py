@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+from protonet.data._plyvel import plyvel
 from protonet.data.source import Record, Source
 from protonet.errors import DataError
 
@@ -33,16 +34,15 @@ class LevelDbSource(Source):
         self._open()
 
     def _open(self) -> None:
-        import plyvel
-
+        binding = plyvel()
         shadow = tempfile.mkdtemp(prefix="protonet-leveldb-")
         self._opened: list[Any] = []
         self._process = os.getpid()
         self._release = weakref.finalize(self, _release, self._opened, shadow, self._process)
         try:
             _fill_shadow(self.path, shadow)
-            self._opened.append(plyvel.DB(shadow))
-        except (plyvel.Error, OSError) as error:
+            self._opened.append(binding.DB(shadow))
+        except (binding.Error, OSError) as error:
             self._release()
             reason = str(error).replace(shadow, self.path)
             raise DataError(f"source '{self.path}' (leveldb) cannot be opened: {reason}") from error
@@ -53,8 +53,7 @@ class LevelDbSource(Source):
         return self._count
 
     def _pass(self, keys: bool, values: bool) -> Iterator[Any]:
-        import plyvel
-
+        binding = plyvel()
         if self._process != os.getpid():
             # A forked child has the handle but not the threads behind it: it opens its own.
             _inherited.append(self._opened)
@@ -64,7 +63,7 @@ class LevelDbSource(Source):
                 include_key=keys, include_value=values, fill_cache=False, verify_checksums=True
             ) as records:
                 yield from records
-        except plyvel.Error as error:
+        except binding.Error as error:
             reason = str(error)
             raise DataError(f"source '{self.path}' (leveldb) cannot be read: {reason}") from error
 

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterable
 from typing import Any
 
+from protonet.data._plyvel import plyvel
 from protonet.data.source import Record
 from protonet.errors import OutputError
 
@@ -108,11 +109,10 @@ def _put(database: Any, batch: list[Record]) -> None:
 
 
 def _write_leveldb(path: str, records: Iterable[Record], compression: str | None) -> int:
-    import plyvel
-
+    binding = plyvel()
     count = 0
     try:
-        database = plyvel.DB(
+        database = binding.DB(
             path, create_if_missing=True, write_buffer_size=1 << 25, compression=compression
         )
         try:
@@ -125,6 +125,6 @@ def _write_leveldb(path: str, records: Iterable[Record], compression: str | None
             database.compact_range()
         finally:
             database.close()
-    except plyvel.Error as error:
+    except binding.Error as error:
         raise OSError(str(error)) from error
     return count

@@ -23,6 +23,7 @@ from protonet.random import spawn
 class Data(ReadAhead):
     """Tops: data (batch_size, C, H, W), and label (batch_size,) if there is a second one.
 
+    A relative source is looked up from the current folder, then from the folder of the net file.
     A source that does not exist but has one of MNIST's customary names stands for the bundled
     set, which is unpacked at the first ``forward``.
     """
@@ -47,8 +48,14 @@ class Data(ReadAhead):
         return (p.batch_size, *self.transformer.output_shape(shape))
 
     def reader(self) -> DatumReader:
-        batch_size = self.param.data_param.batch_size
-        return DatumReader(self._open(), self.transformer, batch_size, self._rng, self._skip)
+        return DatumReader(
+            self._open(),
+            self.transformer,
+            self.param.data_param.batch_size,
+            self._rng,
+            self._skip,
+            before_kernel=self.ahead + 1,  # those that the first iteration waits for
+        )
 
     # --- for those who run the net ------------------------------------------------------------
     def source_path(self) -> str:

@@ -100,6 +100,17 @@ def test_fast_equals_careful(
     assert len(took) == (7 if kind == "packed" else 1)  # the first batch tells the shape
 
 
+def test_kernel_is_not_compiled_at_once(database: Any, datum: Any, monkeypatch: Any) -> None:
+    called = []
+    monkeypatch.setattr("protonet.data.batch.transform_records", lambda *a: called.append(1) or 4)
+    source = open_source(database([datum(SHAPE, i) for i in range(3)]))
+    rng = np.random.default_rng(3)
+    read = DatumReader(source, transformer(), 4, rng, before_kernel=2)
+    for i in range(4):
+        read.read(Batch.empty())
+        assert len(called) == max(0, i - 1)
+
+
 def test_values_as_caffe_computes_them(database: Any, datum: Any) -> None:
     """(x − mean) · scale on the centre, against NumPy; labels of any size and sign."""
     labels = [0, 300, -7, 2**31 - 1]
