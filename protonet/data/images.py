@@ -70,7 +70,7 @@ def _gray(planes: Pixels, format: str | None) -> Pixels:
     The weights are 0.114, 0.587, 0.299 in fixed point. OpenCV leaves it to the PNG library to
     turn a PNG grey, which does not round; the recorded values show it.
     """
-    blue, green, red = planes.astype(np.int32)
+    blue, green, red = (planes[i : i + 1].astype(np.int32) for i in range(3))
     if format == "PNG":
-        return ((blue * 3737 + green * 19234 + red * 9797) >> 15).astype(np.uint8)[None]
-    return ((blue * 1868 + green * 9617 + red * 4899 + (1 << 13)) >> 14).astype(np.uint8)[None]
+        return ((blue * 3737 + green * 19234 + red * 9797) >> 15).astype(np.uint8)
+    return ((blue * 1868 + green * 9617 + red * 4899 + (1 << 13)) >> 14).astype(np.uint8)
