@@ -132,6 +132,9 @@ def derive_test_net(source: Any) -> DerivedTest | None:
     # what is written into the run folder must find a source that lies beside the net file
     data[0].data_param.source = paths.find(sibling, f"{source.path}:1: ") or sibling
     data[0].data_param.ClearField("rand_skip")
+    for rule in data[0].include:
+        if rule.HasField("phase"):
+            rule.phase = TEST
     plan = build_plan(build_graph(NetSource(test, source.path, source.lines), TEST))
     records = next(s.layer.records() for s in plan.steps if isinstance(s.layer, Data))
     batch = largest_divisor(records, TEST_BATCH)

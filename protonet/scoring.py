@@ -6,9 +6,14 @@ counts the same, values of an output are averaged one by one.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+from protonet import recipe
+from protonet.errors import DataError, GraphError
+from protonet.layer import TEST
 from protonet.net import Net
 from protonet.watch.reporter import OutputLine
 
@@ -101,3 +106,58 @@ def whole_pass(net: Net) -> WholePass | None:
         if (records := getattr(step.layer, "records", lambda: 0)())
     ]
     return max(passes, key=lambda one: one.batches, default=None)
+
+
+# --- which net is scored --------------------------------------------------------------------------
+@dataclass(frozen=True)
+class ToScore:
+    """The net that a file is scored with.
+
+    Attributes:
+        source: what ``schema.read_net`` returns, or a test net derived from it.
+        note: how it came about, "" where the file is taken as it is.
+    """
+
+    source: Any
+    note: str = ""
+
+
+def net_to_score(path: str | os.PathLike[str], phase: int = TEST) -> ToScore:
+    """Return what scores a net file: its own TEST part, or a test net made as training makes it.
+
+    In the TRAIN phase that is the file as it is.
+
+    Raises:
+        PrototxtError: the file is no net.
+        DataError: the sibling source cannot be opened.
+    """
+    from protonet.schema.read import NetSource, read_net
+
+    source = read_net(path)
+    if phase != TEST or recipe.has_test_part(source.message):
+        return ToScore(source)
+    derived = recipe.derive_test_net(source)
+    if derived is None:
+        return ToScore(
+            source, "no TEST part and no source with 'train' in its name: taken as it is"
+        )
+    appended = len(derived.message.layer) - len(source.lines)
+    return ToScore(
+        NetSource(derived.message, source.path, source.lines + [0] * appended),
+        f"no TEST part: testing on the {derived.records:,} records of the sibling source, every "
+        "softmax head scored",
+    )
+
+
+def check_scores(net: Net, path: str) -> None:
+    """Refuse to score a net that reads no data or has no outputs.
+
+    Raises:
+        DataError, GraphError: which of the two it is.
+    """
+    sources = {step.node.type for step in net.steps if not step.node.bottoms}
+    if sources <= {"Input", "Parameter"}:
+        inputs = ", ".join(f"'{name}'" for name in net.inputs) or "none"
+        raise DataError(f"{path}: there is no data layer to score with; inputs: {inputs}")
+    if not net.outputs:
+        raise GraphError(f"{path}: the net has no outputs to score")

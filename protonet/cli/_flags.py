@@ -144,6 +144,24 @@ def state_options(command: Declared) -> Declared:
     return level(stage(command))
 
 
+def threads_option(command: Declared) -> Declared:
+    """Declare ``--threads``, which takes effect by itself."""
+
+    def use(ctx: click.Context, param: click.Parameter, count: int | None) -> None:
+        from protonet.kernels import threads
+
+        if count is not None:
+            threads.set_count(count)
+
+    return click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        expose_value=False,
+        callback=use,
+        help="Threads.  [default: all cores]",
+    )(command)
+
+
 def gpu_option(command: Declared) -> Declared:
     """Declare Caffe's ``--gpu``, which is answered by :func:`gpu_note`."""
     return click.option("--gpu", metavar="IDS", help="Noted, then all runs on the CPU.")(command)

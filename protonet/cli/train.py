@@ -16,6 +16,7 @@ from protonet.cli._flags import (
     gpu_option,
     phase_option,
     state_options,
+    threads_option,
     weight_files,
 )
 from protonet.errors import ProtonetError
@@ -60,7 +61,7 @@ _EFFECTS = click.Choice(["stop", "snapshot", "none"])
     help="What SIGHUP does, where there is such a signal.",
 )
 @click.option("--out", type=click.Path(), help="Run folder.  [default: runs/<name of FILE>]")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: all cores]")
+@threads_option
 def command(
     file: str,
     overrides: tuple[str, ...],
@@ -74,7 +75,6 @@ def command(
     sigint_effect: str,
     sighup_effect: str,
     out: str | None,
-    threads: int | None,
 ) -> None:
     """Train FILE, a net or a solver prototxt of any Caffe generation.
 
@@ -90,13 +90,10 @@ def command(
     """
     from protonet import run as runs
     from protonet.cli._reporting import reporting
-    from protonet.kernels import threads as kernel_threads
     from protonet.solvers import get_solver
 
     if weights is not None and resume is not None:
         raise click.UsageError("Give --weights to start from or --resume to go on, not both.")
-    if threads is not None:
-        kernel_threads.set_count(threads)
     state = {"phase": phase, "level": level, "stage": stages or None}
     adjust = _adjustment(weights, resume, iterations, state, gpu)
     run = runs.prepare(file, list(overrides), out, adjust)

@@ -14,10 +14,11 @@ from typing import IO, TYPE_CHECKING
 from protonet.watch.reporter import OutputLine, Reporter
 
 if TYPE_CHECKING:
+    from protonet.scoring import Scores
     from protonet.solvers.solver import Solver
 
 # Where real Caffe 1.0 logs each kind of line; parsers may look for them.
-_SOLVER, _SGD, _NET = "solver.cpp", "sgd_solver.cpp", "net.cpp"
+_SOLVER, _SGD, _NET, _TOOL = "solver.cpp", "sgd_solver.cpp", "net.cpp", "caffe.cpp"
 
 
 def output_text(line: OutputLine) -> str:
@@ -71,6 +72,18 @@ class GlogReporter(Reporter):
             self.write(f"Test loss: {loss:g}", line=406)
         for i, line in enumerate(outputs):
             self.write(f"    Test net output #{i}: {output_text(line)}", line=414)
+
+    def scoring(self, batches: int) -> None:
+        self.write(f"Running for {batches} iterations.", _TOOL, 284)
+
+    def scored_batch(self, index: int, outputs: list[OutputLine]) -> None:
+        for name, value, _ in outputs:
+            self.write(f"Batch {index}, {name} = {value:g}", _TOOL, 308)
+
+    def scored(self, scores: Scores) -> None:
+        self.write(f"Loss: {scores.loss:g}", _TOOL, 313)
+        for line in scores.outputs:
+            self.write(output_text(line), _TOOL, 325)
 
     def snapshotting(self, weights: Path, state: Path) -> None:
         kind, lines = (

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from protonet.scoring import Scores
     from protonet.solvers.solver import Solver
 
 # One value of an output: its name, the value, its weight in the loss.
@@ -34,6 +35,15 @@ class Reporter:
         self, solver: Solver, index: int, outputs: list[OutputLine], loss: float | None
     ) -> None:
         """A test is done: the means of all output values, and of the loss if asked for."""
+
+    def scoring(self, batches: int) -> None:
+        """A net is about to be scored over so many batches, without a solver."""
+
+    def scored_batch(self, index: int, outputs: list[OutputLine]) -> None:
+        """A batch was scored: its number, from 0, and its output values."""
+
+    def scored(self, scores: Scores) -> None:
+        """A net was scored."""
 
     def snapshotting(self, weights: Path, state: Path) -> None:
         """These files are about to be written."""
