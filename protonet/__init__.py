@@ -28,6 +28,7 @@ _HOMES = {
     "PrototxtError": "protonet.errors",
     "ShapeError": "protonet.errors",
     "SnapshotError": "protonet.errors",
+    "draw": "protonet.diagram.drawing",
     "get_solver": "protonet.solvers",
     "register": "protonet.layer",
     "set_random_seed": "protonet.random",

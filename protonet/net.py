@@ -342,6 +342,12 @@ class Net:
             for value in self.blobs[name].data.reshape(-1).tolist():
                 yield name, value, weights[name]
 
+    def _repr_svg_(self) -> str:
+        """Show the net's diagram in a notebook."""
+        from protonet.diagram.drawing import draw
+
+        return draw(self)._repr_svg_()
+
     def close(self) -> None:
         """Stop what the data layers do in the background."""
         for layer in self.layers:

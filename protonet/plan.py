@@ -158,7 +158,9 @@ class _Planner:
             before = len(self.plan.params)
             try:
                 return self._add(node)
-            except ProtonetError as error:
+            except Exception as error:
+                if node.type != "Python" and not isinstance(error, ProtonetError):
+                    raise  # only a user's own layer may raise what it likes
                 del self.plan.params[before:]
                 trouble = str(error)
         where = self.plan.graph.where(node)
@@ -370,6 +372,7 @@ class LayerFacts:
     Attributes:
         tops: (name, shape) of each top; the shape is None behind a layer that a tolerant plan
             could not work out.
+        blobs: shapes of its parameter blobs, shared ones included.
         parameters: number of learned values that the layer owns.
         multiply_adds: of one forward pass over the whole batch.
         memory: bytes of its tops, values and gradients, and of the parameters that it owns.
@@ -383,6 +386,7 @@ class LayerFacts:
     inserted: bool
     bottoms: tuple[str, ...]
     tops: tuple[tuple[str, Shape | None], ...]
+    blobs: tuple[Shape, ...]
     parameters: int
     multiply_adds: int
     memory: int
@@ -415,6 +419,7 @@ def layer_facts(plan: Plan) -> list[LayerFacts]:
                     (r.name, b.shape if known else None)
                     for r, b in zip(step.node.tops, step.top, strict=False)
                 ),
+                blobs=tuple(b.shape for b in step.layer.blobs),
                 parameters=sum(b.count for b in mine) if step.layer.learned else 0,
                 multiply_adds=step.layer.multiply_adds(step.bottom, step.top) if known else 0,
                 memory=memory if known else 0,

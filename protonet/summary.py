@@ -1,10 +1,10 @@
-"""The table of a plan's layers."""
+"""The layers of a plan, as a table and as data."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from protonet.plan import Plan, layer_facts
+from protonet.plan import LayerFacts, Plan, layer_facts
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,6 +41,49 @@ def table(plan: Plan) -> Table:
             megabytes(fact.memory),
         )
     return out
+
+
+def as_data(plan: Plan) -> dict[str, Any]:
+    """Return what ``--json`` prints: the facts of the table, Splits included, as plain data.
+
+    Shapes are lists, None where unknown; memory is in bytes.
+    """
+    facts = layer_facts(plan)
+    return {
+        "name": plan.graph.name,
+        "path": plan.graph.path,
+        "phase": "TEST" if plan.graph.phase else "TRAIN",
+        "inputs": list(plan.graph.inputs),
+        "outputs": list(plan.graph.outputs),
+        "parameters": sum(f.parameters for f in facts),
+        "multiply_adds": sum(f.multiply_adds for f in facts),
+        "memory": sum(f.memory for f in facts),
+        "notes": list(plan.assumed),
+        "layers": [layer_data(fact) for fact in facts],
+    }
+
+
+def layer_data(fact: LayerFacts) -> dict[str, Any]:
+    """Return the facts of one layer as plain data."""
+    return {
+        "name": fact.name,
+        "type": fact.type,
+        "line": fact.line,
+        "inserted": fact.inserted,
+        "bottoms": list(fact.bottoms),
+        "tops": [
+            {"name": name, "shape": None if shape is None else list(shape)}
+            for name, shape in fact.tops
+        ],
+        "blobs": [list(shape) for shape in fact.blobs],
+        "parameters": fact.parameters,
+        "multiply_adds": fact.multiply_adds,
+        "memory": fact.memory,
+        "loss_weights": [float(f"{weight:.7g}") for weight in fact.loss_weights],
+        "backward": fact.backward,
+        "gradient": list(fact.gradient),
+        "trouble": fact.trouble,
+    }
 
 
 def shape_text(shape: Shape | None) -> str:

@@ -19,7 +19,8 @@ class _Commands(click.Group):
     """Finds commands as modules of this package, each with a ``command``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(module.name for module in pkgutil.iter_modules(__path__))
+        names = (module.name for module in pkgutil.iter_modules(__path__))
+        return sorted(name for name in names if not name.startswith("_"))
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in self.list_commands(ctx):
@@ -37,6 +38,7 @@ def cli() -> None:
     \b
     protonet train models/lenet_dsn.prototxt     train a net, or what a solver says
     protonet summary models/lenet.prototxt       its layers, shapes and costs
+    protonet draw models/lenet_dsn.prototxt      a diagram of it
     """
 
 
@@ -46,6 +48,10 @@ def main(args: list[str] | None = None) -> None:
         code = cli.main(args, prog_name="protonet", standalone_mode=False)
     except ProtonetError as error:
         print(f"protonet: {error}", file=sys.stderr)
+        code = USAGE_ERROR
+    except click.UsageError as error:
+        message = error.format_message()
+        print(f"protonet: {message[:1].lower()}{message[1:].rstrip('.')}", file=sys.stderr)
         code = USAGE_ERROR
     except click.ClickException as error:
         error.show()
