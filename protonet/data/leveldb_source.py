@@ -9,9 +9,12 @@ under which it could write through a link, and deleting a link deletes nothing e
 
 from __future__ import annotations
 
+import functools
+import glob
 import os
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +23,8 @@ from protonet.data._plyvel import plyvel
 from protonet.data.source import Record, Source
 from protonet.errors import DataError
 
+_PREFIX = "protonet-leveldb-"  # of shadows; the number of the process follows
+_STALE = 24 * 3600  # seconds after which the shadow of a process that was killed is removed
 _inherited: list[Any] = []  # handles of a parent process, which must not even be closed
 
 
@@ -35,7 +40,8 @@ class LevelDbSource(Source):
 
     def _open(self) -> None:
         binding = plyvel()
-        shadow = tempfile.mkdtemp(prefix="protonet-leveldb-")
+        _remove_stale()
+        shadow = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
         self._opened: list[Any] = []
         self._process = os.getpid()
         self._release = weakref.finalize(self, _release, self._opened, shadow, self._process)
@@ -75,6 +81,32 @@ class LevelDbSource(Source):
 
     def values(self) -> Iterator[bytes]:
         return self._pass(False, True)
+
+
+@functools.cache
+def _remove_stale() -> None:
+    """Remove, once, the shadows that killed processes left behind more than a day ago."""
+    for path in glob.glob(os.path.join(tempfile.gettempdir(), f"{_PREFIX}*")):
+        process = os.path.basename(path).removeprefix(_PREFIX).partition("-")[0]
+        try:
+            old = time.time() - os.path.getmtime(path) > _STALE
+            if old and not (process.isdecimal() and _runs(int(process))):
+                shutil.rmtree(path, ignore_errors=True)
+        except OSError:  # another process was faster
+            continue
+
+
+def _runs(process: int) -> bool:
+    """Whether a process exists. Where that cannot be asked, files in use cannot be deleted."""
+    if os.name == "nt":
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _fill_shadow(path: str, shadow: str) -> None:

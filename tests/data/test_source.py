@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from protonet.data import leveldb_source
 from protonet.data.source import Cursor, open_source
 from protonet.errors import DataError
 from protonet.schema import caffe_pb2 as pb
@@ -87,6 +89,24 @@ def test_shadow_is_removed(reference: Copy, tmp_path: Path, monkeypatch: Any) ->
     assert os.listdir(tmp_path / "shadows") == []
 
 
+def test_shadows_of_killed_processes_are_removed(
+    reference: Copy, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for name, age in [("gone", 2), ("lately", 0.5), ("here", 2)]:
+        process = os.getpid() if name == "here" else gone.pid
+        folder = tmp_path / f"protonet-leveldb-{process}-{name}"
+        folder.mkdir()
+        os.utime(folder, (time.time() - age * 86400,) * 2)
+    leveldb_source._remove_stale.cache_clear()
+    open_source(reference("mnist-1k-leveldb-log"))
+    left = {path.name.rpartition("-")[2] for path in tmp_path.glob("protonet-leveldb-*")}
+    assert {"lately", "here"} <= left
+    assert "gone" not in left
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_same_folder_twice_is_one_handle(database: Any, kind: str) -> None:
     folder = database([b"a", b"b", b"c"], kind)
@@ -118,7 +138,8 @@ def test_two_processes(reference: Copy, name: str) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_forked_child_reads_too(database: Any, kind: str) -> None:
+def test_forked_child_reads_too(database: Any, kind: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     folder = database([b"a", b"b", b"c"], kind)
     source = open_source(folder)
     child = os.fork()
