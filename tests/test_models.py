@@ -72,6 +72,10 @@ def plan(name, phase, shapes=()):
     return build_plan(build_graph(source, phase), dict(shapes), static=True)
 
 
+def deployed(name):
+    return re.sub("train_(val|test)", "deploy", name)
+
+
 def learned(plan):
     """Return how many values a solver changes."""
     return sum(param.blob.count for param in plan.learnable() if param.lr_mult)
@@ -130,9 +134,8 @@ def test_plans_in_both_phases(name):
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_weights_fit_the_deployed_net(name):
-    used = "lenet_deploy" if name.startswith("lenet") else name.replace("train_val", "deploy")
     trained = {(p.layer, p.index): p.blob.shape for p in plan(name, TRAIN).params}
-    wanted = {(p.layer, p.index): p.blob.shape for p in plan(used, TEST).params}
+    wanted = {(p.layer, p.index): p.blob.shape for p in plan(deployed(name), TEST).params}
     assert wanted.items() <= trained.items()
 
 
@@ -150,8 +153,8 @@ def test_readme_tells_the_figures():
 
 
 # --- learning ----------------------------------------------------------------------------------
-def small_net(name, shape):
-    """Return the training net as it is, but for the source: blobs to be filled, of ``shape``."""
+def small_net(name, shape, phase=TRAIN):
+    """Return a train_val net as it is, but for the source: blobs to be filled, of ``shape``."""
     net = read_net(MODELS / f"{name}.prototxt").message
     for layer in list(net.layer):
         if layer.type == "DummyData":
@@ -162,12 +165,13 @@ def small_net(name, shape):
         if layer.include[0].phase == pb.TEST:
             net.layer.remove(layer)
             continue
+        del layer.include[:]
         layer.type = "Input"
         layer.ClearField("data_param")
         layer.ClearField("transform_param")
         for dims in (shape, shape[:1])[: len(layer.top)]:
             layer.input_param.shape.add(dim=dims)
-    return Net(NetSource.of(net), TRAIN)
+    return Net(NetSource.of(net), phase)
 
 
 def fill(net, shape):
@@ -192,6 +196,28 @@ def test_learns(name):
         assert np.isfinite(gradient).all(), which
         if which not in WITHOUT_EFFECT.get(name, ()):
             assert gradient.any() == (param.lr_mult != 0), which
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_deployed_net_computes_the_same(name):
+    protonet.set_random_seed(7)
+    shape = SMALL[name]
+    deploy = read_net(MODELS / f"{deployed(name)}.prototxt").message
+    normalized = any(layer.type == "BatchNorm" for layer in deploy.layer)
+    phase = TRAIN if normalized else TEST  # there are no running statistics yet
+    net = small_net(name, shape, phase)
+    fill(net, shape)
+    net.run_forward()
+    fed = list(deploy.layer[0].top)
+    for blob, given in zip(fed, deploy.layer[0].input_param.shape, strict=True):
+        given.dim[:] = net.blobs[blob].shape
+    used = Net(NetSource.of(deploy), phase, share_with=net)
+    used.forward(**{blob: net.blobs[blob].data for blob in fed})
+    last = [blob for blob in used.blobs if blob in net.blobs][-1]
+    assert last in used.bottom_names[used.layers[-1].name] + used.outputs
+    got, expected = used.blobs[last].data, net.blobs[last].data
+    got = got[-1] if got.ndim > expected.ndim else got  # the LSTM's last step
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_siamese_pairs_share_weights_and_know_their_labels():
