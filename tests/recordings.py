@@ -21,7 +21,7 @@ def cases(kind: str) -> list[dict[str, Any]]:
 
 def part(arrays: Any, prefix: str) -> dict[str, Any]:
     """Return the arrays under a prefix, by the rest of their names."""
-    return {k[len(prefix) :]: arrays[k] for k in arrays.files if k.startswith(prefix)}
+    return {k[len(prefix) :]: arrays[k] for k in arrays if k.startswith(prefix)}
 
 
 @contextmanager

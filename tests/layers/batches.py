@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,10 @@ from protonet.schema import caffe_pb2 as pb
 
 def data_cases(prefix: str) -> list[Any]:
     """Return the recorded cases whose names begin so, to parametrize a test."""
-    cases = json.loads((REFERENCE / "manifest.json").read_text())["cases"]
     return [
         pytest.param(case, id=case["name"])
-        for case in cases
-        if case["kind"] == "data" and case["name"].startswith(prefix)
+        for case in cases("data")
+        if case["name"].startswith(prefix)
     ]
 
 
