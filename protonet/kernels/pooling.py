@@ -29,6 +29,22 @@ class Window(NamedTuple):
     pad: Pair = (0, 0)
 
 
+@kernel("inline")
+def largest(
+    x: Array, y: Array, mask: Mask, i: int, j: int,
+    kh: int, kw: int, sh: int, sw: int, ph: int, pw: int,
+) -> None:  # fmt: skip
+    """Write y[i, j] and mask[i, j] from one image. x: (H, W); y, mask: (PH, PW)."""
+    H, W = x.shape
+    best, where = LOWEST, -1
+    for h in range(max(i * sh - ph, 0), min(i * sh - ph + kh, H)):
+        for w in range(max(j * sw - pw, 0), min(j * sw - pw + kw, W)):
+            if x[h, w] > best:
+                best, where = x[h, w], h * W + w
+    y[i, j] = best
+    mask[i, j] = where
+
+
 @kernel(
     "void(float32[:,:,::1], float32[:,:,::1], int32[:,:,::1],"
     " int64, int64, int64, int64, int64, int64, int64, int64)"
@@ -37,19 +53,10 @@ def _max_forward(
     x: Array, y: Array, mask: Mask,
     kh: int, kw: int, sh: int, sw: int, ph: int, pw: int, lo: int, hi: int,
 ) -> None:  # fmt: skip
-    H, W = x.shape[1], x.shape[2]
     for p in range(lo, hi):
         for i in range(y.shape[1]):
-            top, bottom = max(i * sh - ph, 0), min(i * sh - ph + kh, H)
             for j in range(y.shape[2]):
-                left, right = max(j * sw - pw, 0), min(j * sw - pw + kw, W)
-                best, where = LOWEST, -1
-                for h in range(top, bottom):
-                    for w in range(left, right):
-                        if x[p, h, w] > best:
-                            best, where = x[p, h, w], h * W + w
-                y[p, i, j] = best
-                mask[p, i, j] = where
+                largest(x[p], y[p], mask[p], i, j, kh, kw, sh, sw, ph, pw)
 
 
 @kernel("void(float32[:,:,::1], int32[:,:,::1], float32[:,::1], int64, int64)")
@@ -112,9 +119,12 @@ def max_forward(x: Array, window: Window, y: Array, mask: Mask) -> None:
     """
     xs, ys, masks = _planes(x), _planes(y), _planes(mask)
     numbers = _numbers(window)
-    threads.run(
-        len(xs), lambda lo, hi, worker: _max_forward(xs, ys, masks, *numbers, lo, hi), _grain(x)
-    )
+    forward = _max_forward
+    if window.stride[1] <= 2:
+        from protonet.kernels import pooling_rows
+
+        forward = pooling_rows.VARIANTS[window.stride[1]]
+    threads.run(len(xs), lambda lo, hi, worker: forward(xs, ys, masks, *numbers, lo, hi), _grain(x))
 
 
 def max_backward(dy: Array, mask: Mask, window: Window, dx: Array) -> None:

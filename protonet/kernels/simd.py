@@ -269,3 +269,82 @@ def transpose_part(
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 7), emit
+
+
+_INDICES = ir.VectorType(_INT32, LANES)
+
+
+def _emit_largest(builder: Any, args: Sequence[Value], stride: int, whole: bool) -> None:
+    """See :func:`_make_largest`."""
+    code = _Code(builder)
+    x, row_bytes, height, width, first, count, y, mask = args
+    columns = builder.sdiv(row_bytes, _int(4))
+    # A window's neighbour lies ``stride`` further on: so many values cover ``count`` of them.
+    needed = builder.add(builder.mul(builder.sub(count, _int(1)), _int(stride)), _int(1))
+    steps = [i * stride for i in range(LANES)]
+    places = builder.add(code.splat(builder.trunc(first, _INT32)), ir.Constant(_INDICES, steps))
+    loaded = [code.lanes_below(builder.sub(needed, _int(part * LANES))) for part in range(stride)]
+
+    def load(pointer: Value) -> Value:
+        parts = []
+        for part in range(stride):
+            at = code.offset(pointer, part * VECTOR_BYTES)
+            # Of the last part only lanes up to the last window's are there.
+            last = part == stride - 1 and stride > 1
+            parts.append(code.load_masked(at, loaded[part]) if last or not whole else code.load(at))
+        return parts[0] if stride == 1 else code.shuffle(parts[0], parts[1], steps)
+
+    lowest = ir.Constant(_VECTOR, [-3.4028234663852886e38] * LANES)
+    nowhere = ir.Constant(_INDICES, [-1] * LANES)
+    down = _Loop(builder, height, [code.pointer(x), places, lowest, nowhere])
+    row, row_places, best, where = down.carried
+    across = _Loop(builder, width, [row, row_places, best, where])
+    pointer, at, best, where = across.carried
+    value = load(pointer)
+    larger = builder.fcmp_ordered(">", value, best)
+    one = ir.Constant(_INDICES, [1] * LANES)
+    across.close(
+        [
+            code.offset(pointer, 4),
+            builder.add(at, one),
+            builder.select(larger, value, best),
+            builder.select(larger, at, where),
+        ]
+    )
+    below = builder.add(row_places, code.splat(builder.trunc(columns, _INT32)))
+    down.close([code.offset(row, row_bytes), below, *across.carried[2:]])
+    best, where = down.carried[2:]
+    if whole:
+        code.store(best, code.pointer(y))
+        builder.store(where, code.pointer(mask), align=4)
+    else:
+        kept = code.lanes_below(count)
+        code.store_masked(best, code.pointer(y), kept)
+        bits = builder.bitcast(where, _VECTOR)
+        code.store_masked(bits, code.pointer(mask), kept)
+
+
+def _make_largest(stride: int, whole: bool) -> Any:
+    @intrinsic
+    def largest(
+        context: Any, x: Value, row_bytes: Value, height: Value, width: Value, first: Value,
+        count: Value, y: Value, mask: Value,
+    ) -> Any:  # fmt: skip
+        """Write the largest values of ``count`` windows of height x width and where they lie.
+
+        x: address of the first window's first value, number ``first`` of the image; the next
+        window begins ``stride`` values further on. y, mask: float32 and int32, one per window;
+        the lowest float32 and -1 if no value is larger than that. ``whole``: count is LANES.
+        """
+
+        def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+            _emit_largest(builder, args, stride, whole)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 8), emit
+
+    return largest
+
+
+largest_whole_1, largest_part_1 = _make_largest(1, True), _make_largest(1, False)
+largest_whole_2, largest_part_2 = _make_largest(2, True), _make_largest(2, False)
