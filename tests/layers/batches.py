@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf import text_format
-from places import REFERENCE
+from recordings import cases
 
 from protonet.blob import Blob
 from protonet.layer import TEST
