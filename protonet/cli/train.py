@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -61,6 +61,12 @@ _EFFECTS = click.Choice(["stop", "snapshot", "none"])
     help="What SIGHUP does, where there is such a signal.",
 )
 @click.option("--out", type=click.Path(), help="Run folder.  [default: runs/<name of FILE>]")
+@click.option(
+    "--watch",
+    type=click.Choice(["gradients"]),
+    help="Measure, layer by layer, gradients, weights, updates, dead ReLUs, saturated sigmoids.",
+)
+@click.option("--tensorboard", is_flag=True, help="Write the metrics as TensorBoard events, too.")
 @threads_option
 def command(
     file: str,
@@ -75,6 +81,8 @@ def command(
     sigint_effect: str,
     sighup_effect: str,
     out: str | None,
+    watch: str | None,
+    tensorboard: bool,
 ) -> None:
     """Train FILE, a net or a solver prototxt of any Caffe generation.
 
@@ -85,19 +93,27 @@ def command(
     TEST phase, it is tested on the source whose name has "test" for "train", and every softmax
     head is scored by itself.
 
+    What the run measures goes into metrics.jsonl in the run folder, for protonet plot.
+
     The run folder is never overwritten: a number is added to its name. Ctrl-C stops after the
     iteration at hand, with a snapshot to resume from.
     """
     from protonet import run as runs
     from protonet.cli._reporting import reporting
     from protonet.solvers import get_solver
+    from protonet.watch.metrics import recording
+    from protonet.watch.several import Several
 
     if weights is not None and resume is not None:
         raise click.UsageError("Give --weights to start from or --resume to go on, not both.")
     state = {"phase": phase, "level": level, "stage": stages or None}
     adjust = _adjustment(weights, resume, iterations, state, gpu)
     run = runs.prepare(file, list(overrides), out, adjust)
-    with reporting() as reporter:
+    with (
+        closing(recording(run.folder, watch == "gradients", tensorboard)) as metrics,
+        reporting() as shown,
+    ):
+        reporter = Several(shown, metrics)
         if gpu is not None:
             reporter.note(gpu_note(gpu))
         for note in run.notes:
