@@ -16,6 +16,7 @@ from protonet.watch.reporter import OutputLine, Reporter
 if TYPE_CHECKING:
     from protonet.scoring import Scores
     from protonet.solvers.solver import Solver
+    from protonet.timing import Timing
 
 # Where real Caffe 1.0 logs each kind of line; parsers may look for them.
 _SOLVER, _SGD, _NET, _TOOL = "solver.cpp", "sgd_solver.cpp", "net.cpp", "caffe.cpp"
@@ -84,6 +85,22 @@ class GlogReporter(Reporter):
         self.write(f"Loss: {scores.loss:g}", _TOOL, 313)
         for line in scores.outputs:
             self.write(output_text(line), _TOOL, 325)
+
+    def timed(self, timing: Timing) -> None:
+        self.write("Average time per layer: ", _TOOL, 397)
+        for layer in timing.layers:
+            back = layer.backward.mean if layer.backward else 0.0
+            for way, seconds, line in (
+                ("forward", layer.forward.mean, 400),
+                ("backward", back, 403),
+            ):
+                self.write(f"{layer.name:>10}\t{way}: {seconds * 1e3:g} ms.", _TOOL, line)
+        forward, backward = timing.forward.mean * 1e3, timing.backward.mean * 1e3
+        self.write(f"Average Forward pass: {forward:g} ms.", _TOOL, 408)
+        self.write(f"Average Backward pass: {backward:g} ms.", _TOOL, 410)
+        both = timing.seconds * 1e3
+        self.write(f"Average Forward-Backward: {both / timing.iterations:g} ms.", _TOOL, 412)
+        self.write(f"Total Time: {both:g} ms.", _TOOL, 414)
 
     def snapshotting(self, weights: Path, state: Path) -> None:
         kind, lines = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from protonet.scoring import Scores
     from protonet.solvers.solver import Solver
+    from protonet.timing import Timing
 
 # One value of an output: its name, the value, its weight in the loss.
 OutputLine = tuple[str, float, float]
@@ -44,6 +45,9 @@ class Reporter:
 
     def scored(self, scores: Scores) -> None:
         """A net was scored."""
+
+    def timed(self, timing: Timing) -> None:
+        """The layers of a net were timed."""
 
     def snapshotting(self, weights: Path, state: Path) -> None:
         """These files are about to be written."""
