@@ -14,6 +14,7 @@ from typing import Any
 
 from protonet.errors import GraphError, did_you_mean
 from protonet.layer import TRAIN
+from protonet.schema import extra
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Graph:
         layers: in the order of the file, Splits inserted.
         inputs: names of the tops of Input layers, in order.
         outputs: names of blobs that no layer reads, sorted as Caffe sorts them.
+        notes: what the file has that only a fork of Caffe knows, a line for each kind of field.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Graph:
     debug_info: bool = False
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def where(self, layer: GraphLayer) -> str:
         """Return ``file:line: `` of a layer, as errors begin, or "" when it has no line."""
@@ -109,6 +112,7 @@ def build_graph(
         layers=[],
         force_backward=net.force_backward,
         debug_info=net.debug_info,
+        notes=extra.notes(net, source.path),
     )
     kept: list[tuple[Any, int]] = []
     for param, line in zip(net.layer, source.lines, strict=True):

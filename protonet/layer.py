@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 from protonet.blob import Blob
 from protonet.errors import ProtonetError, ShapeError
+from protonet.schema.extra import Fields
 
 # Caffe's phases, as numbers in its files.
 TRAIN, TEST = 0, 1
@@ -97,6 +98,13 @@ class Layer:
         raise NotImplementedError
 
     # --- what layers use -------------------------------------------------------------------
+    @property
+    def extra(self) -> Fields:
+        """What the file gives this layer beyond Caffe's schema: a layer registered under a name
+        of its own finds ``my_layer_param { alpha: 2 }`` as ``self.extra.my_layer_param.alpha``.
+        """
+        return Fields.of(self.param)
+
     def add_param(self, shape: Sequence[int], filler: Any) -> Blob:
         """Declare a parameter to be filled as the FillerParameter message ``filler`` says."""
         blob = self.blobs.add_blob(*shape)

@@ -18,6 +18,7 @@ from protonet.errors import GraphError, ProtonetError, ShapeError, did_you_mean
 from protonet.graph import build_graph
 from protonet.layer import TEST, Layer
 from protonet.plan import Param, Plan, Step, build_plan
+from protonet.schema import extra
 from protonet.watch.debug_info import DebugInfo
 
 _log = logging.getLogger("protonet")
@@ -64,6 +65,7 @@ class Net:
             from protonet.schema.read import read_net
 
             source = read_net(source)
+        extra.refuse(_outside_of_layers(source.message), source.path)
         graph = build_graph(source, TEST if phase is None else phase, level, stages)
         self.plan: Plan = build_plan(graph)
         self.name = graph.name
@@ -354,6 +356,14 @@ class Net:
             stop = getattr(layer, "close", None)
             if stop is not None:
                 stop()
+
+
+def _outside_of_layers(net: Any) -> Any:
+    """Return what a NetParameter says beside its layers."""
+    outside = type(net)()
+    outside.state.CopyFrom(net.state)
+    extra.carry(net, outside)
+    return outside
 
 
 def _copy(target: Array, value: Any, name: str) -> None:

@@ -13,9 +13,11 @@ from typing import Any
 
 from protonet.blob import Blob, Shape
 from protonet.errors import DataError, GraphError, ProtonetError, ShapeError, did_you_mean
+from protonet.forks.known import known_by
 from protonet.graph import BlobRef, Graph, GraphLayer
 from protonet.layer import Count, Layer
 from protonet.layers import layer_types
+from protonet.schema import extra
 
 
 @dataclass
@@ -75,7 +77,8 @@ class Plan:
         steps: in order of execution.
         blobs: by name, the latest version of each.
         params: all parameter blobs in order of the layers.
-        assumed: for each source that could not be opened, what was assumed instead.
+        assumed: for each source that could not be opened, what was assumed instead; in a plan
+            to look at also which fields only a fork knows.
     """
 
     graph: Graph
@@ -108,11 +111,15 @@ def build_plan(
             that does not fit, becomes a step that says why (``Step.trouble``); shapes behind it
             are unknown, everything else is worked out.
 
+    What only a fork of Caffe knows, unknown types and fields, stops a plan to be run; one that is
+    static goes on as a tolerant one would, with a note on each kind of field in ``Plan.assumed``.
+
     Raises, unless tolerant:
         GraphError: an unknown layer type, or numbers of bottoms, tops, loss weights or ``param``
             entries that do not fit the type.
         ShapeError: shapes that do not fit.
         DataError: a source that cannot be opened.
+        PrototxtError: a field, or an enum's value, that the schema does not have.
     """
     return _Planner(graph, dict(shapes or {}), static, tolerant).run()
 
@@ -125,6 +132,7 @@ class _Planner:
         self.shapes = shapes
         self.static = static
         self.tolerant = tolerant
+        self.runs = not (static or tolerant)
         self.shapeless: set[BlobRef] = set()
         self.storage: dict[BlobRef, Blob] = {}
         self.need: dict[BlobRef, bool] = {}
@@ -132,8 +140,10 @@ class _Planner:
 
     def run(self) -> Plan:
         graph = self.plan.graph
+        if not self.runs:
+            self.plan.assumed += graph.notes
         for node in graph.layers:
-            if self.tolerant:
+            if self.tolerant or self._is_shown_only(node):
                 self._add_or_say_why(node)
             else:
                 self._add(node)
@@ -146,6 +156,12 @@ class _Planner:
         if graph.force_backward:
             self._force_backward()
         return self.plan
+
+    def _is_shown_only(self, node: GraphLayer) -> bool:
+        """Whether, in a plan to look at, a layer has an unknown type or comes after one."""
+        if not self.static:
+            return False
+        return node.type not in layer_types() or not self.shapeless.isdisjoint(node.bottoms)
 
     # --- one layer -------------------------------------------------------------------------
     def _add_or_say_why(self, node: GraphLayer) -> None:
@@ -174,6 +190,8 @@ class _Planner:
             self.storage[ref] = self.plan.blobs[ref.name] = blob
             self.need[ref] = bool(node.bottoms)
         self.shapeless.update(node.tops)
+        if cls is None and not self.tolerant:
+            self.plan.assumed.append(trouble)
         bottom = [self.storage[ref] for ref in node.bottoms]
         needed = bool(node.bottoms)
         self.plan.steps.append(Step(layer, node, bottom, top, propagate, needed, trouble=trouble))
@@ -182,12 +200,12 @@ class _Planner:
         graph = self.plan.graph
         where = graph.where(node)
         cls = layer_types().get(node.type)
+        if self.runs:
+            # types that users or forks brought along have options of their own
+            known = cls is None or cls.__module__.startswith("protonet.layers.")
+            extra.refuse(node.param, graph.path, "" if known and cls else "_param")
         if cls is None:
-            known = set(layer_types())
-            raise GraphError(
-                f"{where}layer '{node.name}': unknown layer type '{node.type}'"
-                f"{did_you_mean(node.type, known) or '; known types: ' + ', '.join(sorted(known))}"
-            )
+            raise GraphError(f"{where}layer '{node.name}': {_unknown_type(node.type)}")
         phase = node.param.phase if node.param.HasField("phase") else graph.phase
         layer = cls(node.param, phase, where)
         _check_count(layer, "bottom", cls.bottoms, len(node.bottoms))
@@ -324,6 +342,13 @@ class _Planner:
             barred = step.layer.not_differentiable
             step.propagate_down = [p or i not in barred for i, p in enumerate(step.propagate_down)]
             step.layer.param_propagate_down = [True] * len(step.layer.blobs)
+
+
+def _unknown_type(name: str) -> str:
+    """Return what an error says of a layer type that is not known."""
+    known = set(layer_types())
+    hint = known_by(name) or did_you_mean(name, known)
+    return f"unknown layer type '{name}'{hint or '; known types: ' + ', '.join(sorted(known))}"
 
 
 def _least(count: Count) -> int:

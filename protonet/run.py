@@ -92,6 +92,8 @@ def prepare(
 
     found = read_any(path)
     bare = isinstance(found, NetSource)
+    if not bare:
+        found.refuse_unknown()
     solver = recipe.classic_solver() if bare else found.message
     recipe.override(solver, assignments)
     adjust(solver)

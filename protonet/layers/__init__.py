@@ -16,5 +16,6 @@ def layer_types() -> dict[str, type[Layer]]:
     if not _discovered:
         for module in pkgutil.iter_modules(__path__):
             importlib.import_module(f"{__name__}.{module.name}")
+        importlib.import_module("protonet.forks.layers")
         _discovered = True
     return REGISTRY

@@ -17,7 +17,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from protonet.errors import PrototxtError, SnapshotError, did_you_mean
 from protonet.schema import caffe_pb2 as pb
-from protonet.schema.binary import decode
+from protonet.schema import extra
+from protonet.schema.binary import decode, decode_weights
 from protonet.schema.fields import fields_of
 from protonet.schema.text import Positions, parse
 from protonet.schema.tokens import Tokens
@@ -61,6 +62,10 @@ class NetSource:
         """
         return _net(message, Positions(), "", owned=False)
 
+    def notes(self) -> list[str]:
+        """Return a line for each kind of field that only a fork knows, all of which are kept."""
+        return extra.notes(self.message, self.path)
+
 
 @dataclass
 class SolverSource:
@@ -85,6 +90,22 @@ class SolverSource:
             PrototxtError: it has no current form.
         """
         return _solver(message, Positions(), "")
+
+    def notes(self) -> list[str]:
+        """Return a line for each kind of field that only a fork knows, all of which are kept."""
+        return extra.notes(self.message, self.path)
+
+    def refuse_unknown(self) -> None:
+        """Refuse fields that no solver of ours knows; those of nets within are the nets' own.
+
+        Raises:
+            PrototxtError: ``path:line:column: `` and what may have been meant.
+        """
+        solver = type(self.message)()
+        solver.CopyFrom(self.message)
+        for name in self._nets:
+            solver.ClearField(name)
+        extra.refuse(solver, self.path)
 
     def inline_net(self, name: str, index: int = 0) -> NetSource:
         """Return the net within the solver: ``net_param``, ``train_net_param``, or the
@@ -163,7 +184,7 @@ def parse_weights(source: PathLike | bytes) -> Any:
     if data.startswith(_HDF5):
         fail("an HDF5 file")
     try:
-        net = decode(pb.NetParameter, data)
+        net = _decode_net(data)
     except UnicodeError:
         fail("strings that are not UTF-8")
     except DecodeError:
@@ -179,6 +200,20 @@ def parse_weights(source: PathLike | bytes) -> Any:
         return upgrade_net(net, owned=True)[0]
     except EntryError as error:
         raise SnapshotError(f"{path}: {error}") from None
+
+
+def _decode_net(data: bytes) -> Any:
+    """Decode weights; those that have other messages in place of Caffe's, by structure alone."""
+    try:
+        return decode(pb.NetParameter, data)
+    except (DecodeError, UnicodeError) as why:
+        try:
+            net = decode_weights(data)
+        except DecodeError:
+            raise why from None
+        if not any(layer.blobs for layer in (*net.layer, *net.layers)):
+            raise why
+        return net
 
 
 def _is_state(data: bytes) -> bool:
@@ -275,7 +310,7 @@ def _from_text(text: str, path: str, wanted: str) -> Source:
     tokens = Tokens(text, path)
     kind = _kind(tokens, wanted)
     message = _MESSAGES[kind]()
-    return _current(kind, message, parse(tokens, message), path)
+    return _current(kind, message, parse(tokens, message, keep=True), path)
 
 
 def _kind(tokens: Tokens, wanted: str) -> str:
@@ -324,6 +359,7 @@ def _net(message: Any, at: Positions, path: str, owned: bool) -> NetSource:
     inputs = at.lines.get("input") or [0]
     new, origin = _placed(lambda: upgrade_net(message, owned), at, path)
     if not new.layer:
+        extra.refuse(new, path)
         found = "padding layers only" if entries else "none"
         raise PrototxtError(f"{_place(path, 0)}expected a net with layers, found {found}")
     if not entries:

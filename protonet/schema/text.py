@@ -2,8 +2,9 @@
 
 A recursive-descent parser over :mod:`protonet.schema.tokens`. It accepts what Caffe's reader
 accepts, and beyond that keeps the line of every field, names the layer in which an error sits,
-and suggests what a misspelt name may have meant. How deep it can descend is bounded by the
-schema, whose messages do not contain themselves.
+and suggests what a misspelt name may have meant. What the schema does not know is refused, or
+kept (see :mod:`protonet.schema.extra`). How deep it can descend is bounded by the schema, whose
+messages do not contain themselves, and by a limit within what is kept.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from protonet.schema import caffe_pb2 as pb
-from protonet.schema import fields
+from protonet.schema import extra, fields, spellings
 from protonet.schema.fields import Field, field_hint, fields_of, value_hint
 from protonet.schema.tokens import CLOSES, END, MARK, NAME, NUMBER, STRING, Tokens
 
@@ -26,6 +27,7 @@ _BOOLS = {
 _NOT_FINITE = {"inf": math.inf, "infinity": math.inf, "nan": math.nan}
 _INTEGER = re.compile(r"0[xX]\w+|0[0-7]*|[1-9]\d*", re.ASCII)
 _LONGEST = 50  # characters of an integer
+DEEPEST = 100  # messages within messages that the schema does not know
 _NOT_DECIMAL = re.compile(r"0[xX]|0\d+$", re.ASCII)
 
 
@@ -42,20 +44,24 @@ class Positions:
     inner: dict[str, list[Positions]] = field(default_factory=dict)
 
 
-def parse(tokens: Tokens, message: Any) -> Positions:
+def parse(tokens: Tokens, message: Any, keep: bool = False) -> Positions:
     """Fill ``message``, which is empty, from ``tokens``.
+
+    Args:
+        keep: whether fields and enum values that the schema does not know are kept.
 
     Raises:
         PrototxtError: ``path:line:column: `` and what was expected there and what was found.
     """
-    return _Parser(tokens).message(message, "", -1)
+    return _Parser(tokens, keep).message(message, "", -1)
 
 
 class _Parser:
     """A cursor ``i`` into the tokens, and the layer that it is in."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, keep: bool) -> None:
         self.tokens = tokens
+        self.keep = keep
         self.kinds = tokens.kinds
         self.texts = tokens.texts
         self.i = 0
@@ -103,7 +109,10 @@ class _Parser:
             field = known.get(name)
             if field is None:
                 hint = field_hint(message.DESCRIPTOR, name)
-                self.fail(at, f"message {message.DESCRIPTOR.name} has no field '{name}'{hint}")
+                why = f"message {message.DESCRIPTOR.name} has no field '{name}'{hint}"
+                self.unknown(message, at, why)
+                self.end_of_field()
+                continue
             lines = positions.lines.setdefault(name, [])
             if lines and not field.repeated:
                 self.given_twice(field, lines[0], at)
@@ -112,11 +121,15 @@ class _Parser:
                 self.entries(message, field, at, positions)
             else:
                 self.values(message, field, at, lines)
-            if kinds[self.i] == MARK and texts[self.i] in ",;":
-                self.i += 1
+            self.end_of_field()
         self.check_required(message, known, max(opened, 0))
         self.i += 1
         return positions
+
+    def end_of_field(self) -> None:
+        """Pass over the comma or semicolon that may stand behind a field."""
+        if self.kinds[self.i] == MARK and self.texts[self.i] in ",;":
+            self.i += 1
 
     def entries(self, message: Any, field: Field, at: int, positions: Positions) -> None:
         """Read the value of a message field: ``{...}``, ``<...>``, or a list of them."""
@@ -153,15 +166,28 @@ class _Parser:
         if self.texts[self.i] != ":":
             self.expected(f"':' after '{field.name}'")
         self.i += 1
-        if not field.repeated:
-            lines.append(self.tokens.line(at))
-            setattr(message, field.name, self.value(field))
-            return
-        target = getattr(message, field.name)
 
         def one() -> None:
-            lines.append(self.tokens.line(self.i))
-            target.append(self.value(field))
+            lines.append(self.tokens.line(self.i if field.repeated else at))
+            if field.kind == fields.ENUM and self.keep:
+                start = self.i
+                value, why = self.enum_or_why(field)
+                if why:
+                    harmless = field.name in spellings.HARMLESS
+                    text = "".join(self.texts[start : self.i])
+                    self.add_extra(message, start, field.name, text, "" if harmless else why)
+                    return
+            else:
+                value = self.value(field)
+            if field.repeated:
+                target.append(value)
+            else:
+                setattr(message, field.name, value)
+
+        if not field.repeated:
+            one()
+            return
+        target = getattr(message, field.name)
 
         if self.texts[self.i] == "[":
             self.list_of(one)
@@ -253,22 +279,95 @@ class _Parser:
     def enum(self, field: Field) -> int:
         """Read an enum's value, by name or number."""
         at = self.i
+        number, why = self.enum_or_why(field)
+        if why:
+            self.fail(at, why)
+        return number
+
+    def enum_or_why(self, field: Field) -> tuple[int, str]:
+        """Read an enum's value; return its number, or why there is no such value."""
+        at = self.i
         kind, text = self.kinds[at], self.texts[at]
         what = f"a value of {field.type_name} for '{field.name}'"
         if kind == STRING:
             hint = value_hint(field, text[1:-1])
             self.expected(f"a value of {field.type_name} without quotes for '{field.name}'", hint)
         if kind == NAME:
-            number = field.values.get(text)
-            if number is None:
-                self.expected(what, value_hint(field, text))
             self.i += 1
-            return number
+            if text in field.values:
+                return field.values[text], ""
+            hint = value_hint(field, text)
+            return 0, f"expected {what}, found {self.tokens.shown(at)}{hint}"
         number = self.integer(what, *fields.INT32)
-        if number not in field.values.values():
-            self.i = at
-            self.fail(at, f"expected {what}, found {number}{value_hint(field, str(number))}")
-        return number
+        if number in field.values.values():
+            return number, ""
+        return 0, f"expected {what}, found {number}{value_hint(field, str(number))}"
+
+    # --- what the schema does not know -------------------------------------------------------
+    def unknown(self, message: Any, at: int, why: str) -> None:
+        """Keep the field at token ``at``, name and value, or refuse it."""
+        if not self.keep:
+            self.fail(at, why)
+        name = self.texts[at]
+        self.i += 1
+        for value in self.any_values(0):
+            if not spellings.respell(message, name, value):
+                self.add_extra(message, at, name, value, why)
+
+    def add_extra(self, message: Any, at: int, name: str, value: Any, why: str) -> None:
+        line, column = self.tokens.line_and_column(at)
+        extra.add(message, extra.Extra(name, value, line, column, self.where(), why))
+
+    def any_values(self, depth: int) -> list[Any]:
+        """Read what may stand behind a field's name: a value, a message, or a list of either."""
+        colon = self.texts[self.i] == ":" and self.kinds[self.i] == MARK
+        self.i += colon
+        if self.texts[self.i] != "[":
+            return [self.any_value(depth, colon)]
+        found: list[Any] = []
+        self.list_of(lambda: found.append(self.any_value(depth, True)))
+        return found
+
+    def any_value(self, depth: int, scalar: bool) -> Any:
+        """Read a value or message of any type.
+
+        Args:
+            depth: how many unknown messages it stands in.
+            scalar: whether it may be a value.
+        """
+        start = self.i
+        kind, opening = self.kinds[start], self.texts[start]
+        if kind == MARK and opening in ("{", "<"):
+            return self.any_message(CLOSES[opening], depth)
+        if not scalar:
+            self.expected(f"':' or '{{' after '{self.texts[start - 1]}'")
+        if kind == STRING:
+            while self.kinds[self.i] == STRING:
+                self.tokens.string(self.i)  # refuses escapes that are none
+                self.i += 1
+            return " ".join(self.texts[start : self.i])
+        self.sign()
+        if self.kinds[self.i] not in (NAME, NUMBER):
+            self.expected("a value")
+        self.i += 1
+        return "".join(self.texts[start : self.i])
+
+    def any_message(self, close: str, depth: int) -> list[Any]:
+        """Read the fields of a message of any type."""
+        opened = self.i
+        if depth >= DEEPEST:
+            self.fail(opened, f"messages are nested more than {DEEPEST} deep")
+        self.i += 1
+        pairs = []
+        while not (self.kinds[self.i] == MARK and self.texts[self.i] == close):
+            if self.kinds[self.i] != NAME:
+                self.no_field_name(close, opened - (self.kinds[opened - 1] == NAME))
+            name = self.texts[self.i]
+            self.i += 1
+            pairs += [(name, value) for value in self.any_values(depth + 1)]
+            self.end_of_field()
+        self.i += 1
+        return pairs
 
     # --- refusals ----------------------------------------------------------------------------
     def expected(self, what: str, hint: str = "") -> NoReturn:

@@ -98,11 +98,16 @@ class Tokens:
         """Return the line of a token, counted from 1."""
         return bisect_right(self._newlines, self.starts[index] - 1) + 1
 
-    def place(self, index: int) -> str:
-        """Return ``path:line:column: `` of a token, both counted from 1."""
+    def line_and_column(self, index: int) -> tuple[int, int]:
+        """Return the line and column of a token, both counted from 1."""
         line = self.line(index)
         before = self._newlines[line - 2] + 1 if line > 1 else 0
-        return f"{self.path or '<text>'}:{line}:{self.starts[index] - before + 1}: "
+        return line, self.starts[index] - before + 1
+
+    def place(self, index: int) -> str:
+        """Return ``path:line:column: `` of a token."""
+        line, column = self.line_and_column(index)
+        return f"{self.path or '<text>'}:{line}:{column}: "
 
     def fail(self, index: int, message: str) -> NoReturn:
         """Raise PrototxtError with the place of a token before ``message``."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from protonet.errors import PrototxtError
 from protonet.schema import caffe_pb2 as pb
-from protonet.schema import v0, v1
+from protonet.schema import extra, v0, v1
 
 SOLVER_TYPES = {
     "SGD": "SGD",
@@ -100,6 +100,7 @@ def _from_layers(net: Any) -> tuple[Any, list[int]]:
     for entry, why in padding.misplaced:
         raise EntryError(why, "layers", entry)
     new = pb.NetParameter()
+    extra.carry(net, new)
     for field, value in net.ListFields():
         if field.name == "layers":
             continue

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from protonet.schema import extra
+
 TYPES = {
     "accuracy": "Accuracy",
     "bnll": "BNLL",
@@ -105,6 +107,7 @@ def overlay(new: Any, old: Any) -> None:
             setattr(new.transform_param, name, getattr(old, option))
     if old.type == "hdf5_output" and old.HasField("hdf5_output_param"):
         new.hdf5_output_param.CopyFrom(old.hdf5_output_param)
+    extra.carry(old, new)
 
 
 def _set(param: Any, name: str, value: Any) -> None:

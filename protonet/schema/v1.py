@@ -5,7 +5,11 @@ As BVLC Caffe 1.0 upgrades them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+from protonet.forks.known import known_by, like
+from protonet.schema import extra
 
 # Types whose name today is not the old one with its words capitalized.
 _SPECIAL = {
@@ -49,6 +53,11 @@ def overlay(new: Any, old: Any) -> None:
         new.name = old.name
     if old.HasField("type"):
         new.type = type_name(old)
+    for kept in extra.extras(old):
+        if kept.name == "type":  # of a fork: as a name the current form has room for it
+            new.type = like(kept.value)
+            kept = replace(kept, written=False, reason="" if known_by(new.type) else kept.reason)
+        extra.add(new, kept)
     new.loss_weight.extend(old.loss_weight)
     new.include.extend(old.include)
     new.exclude.extend(old.exclude)

@@ -18,6 +18,7 @@ from protonet.blob import Array, Shape
 from protonet.errors import SnapshotError
 
 if TYPE_CHECKING:
+    from protonet.layer import Layer
     from protonet.net import Net
     from protonet.solvers.solver import Solver
 
@@ -104,8 +105,38 @@ def save_state(solver: Solver, path: _Path, weights: _Path) -> None:
         snapshot_binary.save_state(solver, path, weights)
 
 
-def load_weights(net: Net, path: _Path) -> list[str]:
+def read_weights(path: _Path) -> StoredWeights:
+    """Read a weights file of either format.
+
+    Raises:
+        SnapshotError: it cannot be read or is none.
+    """
+    if is_hdf5(path):
+        from protonet.solvers import snapshot_hdf5
+
+        return snapshot_hdf5.read_weights(path)
+    from protonet.solvers import snapshot_binary
+
+    return snapshot_binary.read_weights(path)
+
+
+def load_weights(
+    net: Net,
+    path: _Path,
+    stored: StoredWeights | None = None,
+    left_out: list[str] | None = None,
+) -> list[str]:
     """Copy the weights of a file into the layers of the same names.
+
+    Where a name is repeated, the first layer of that name gets the weights of the first, and so
+    on.
+
+    Args:
+        net: changed.
+        path: the file.
+        stored: what it holds, if it was read already.
+        left_out: gets a line for each layer whose blobs do not fit, which is then left as it is;
+            without it that is an error.
 
     Returns:
         Names of layers with weights in the file that the net does not have.
@@ -114,29 +145,40 @@ def load_weights(net: Net, path: _Path) -> list[str]:
         SnapshotError: the file is not a weights file, is cut off, or holds blobs of other numbers
             or shapes than the net's layers. The net is unchanged then.
     """
-    if is_hdf5(path):
-        from protonet.solvers.snapshot_hdf5 import read_weights
-    else:
-        from protonet.solvers.snapshot_binary import read_weights
-    stored = read_weights(path)
-    layers = net.layer_dict
+    if stored is None:
+        stored = read_weights(path)
+    layers: dict[str, list[Layer]] = {}
+    for layer in net.layers:
+        layers.setdefault(layer.name, []).append(layer)
     shared = {(p.layer, p.index) for i, p in enumerate(net.plan.params) if p.owner != i}
     unused: list[str] = []
     pairs: list[tuple[Stored, Array, str]] = []
     for name, blobs in stored.layers:
-        layer = layers.get(name)
-        if layer is None:
+        of_that_name = layers.get(name)
+        if of_that_name is None:
             if blobs:
                 unused.append(name)
             continue
+        layer = of_that_name.pop(0) if len(of_that_name) > 1 else of_that_name[0]
         what = f"{os.fspath(path)}: layer '{name}' ({layer.type})"
         needed = {
             i for i in range(len(layer.blobs)) if not (stored.owners_only and (name, i) in shared)
         }
-        if not needed <= set(blobs) <= set(range(len(layer.blobs))):
-            raise SnapshotError(f"{what}: expected {len(needed)} parameter blobs, got {len(blobs)}")
-        for i, blob in blobs.items():
-            pairs.append((blob, layer.blobs[i].data, f"{what}: parameter {i}"))
+        mine: list[tuple[Stored, Array, str]] = []
+        try:
+            if not needed <= set(blobs) <= set(range(len(layer.blobs))):
+                raise SnapshotError(
+                    f"{what}: expected {len(needed)} parameter blobs, got {len(blobs)}"
+                )
+            for i, blob in blobs.items():
+                mine.append((blob, layer.blobs[i].data, f"{what}: parameter {i}"))
+                _check(*mine[-1])
+        except SnapshotError as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error).removeprefix(f"{os.fspath(path)}: "))
+        else:
+            pairs += mine
     _copy(pairs)
     return unused
 
@@ -164,12 +206,16 @@ def load_state(solver: Solver, path: _Path) -> str:
     return state.learned_net
 
 
+def _check(stored: Stored, target: Array, what: str) -> None:
+    if not stored.fits(target.shape):
+        raise SnapshotError(f"{what}: expected the shape {target.shape}, got {stored.shape}")
+
+
 def _copy(pairs: Sequence[tuple[Stored, Array, str]]) -> None:
     """Copy stored values into arrays, after all of them were found to fit."""
     values = []
     for stored, target, what in pairs:
-        if not stored.fits(target.shape):
-            raise SnapshotError(f"{what}: expected the shape {target.shape}, got {stored.shape}")
+        _check(stored, target, what)
         read = stored.read()
         if read.size != target.size:
             raise SnapshotError(f"{what}: expected {target.size} values, got {read.size}")

@@ -83,6 +83,7 @@ class Solver:
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._stop_requested = False
         self._snapshot_requested = False
+        source.refuse_unknown()
         self._check()
         self.last_snapshot: tuple[Path, Path] | None = None
         self.snapshot_prefix = self._prefix(snapshot_prefix)

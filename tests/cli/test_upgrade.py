@@ -56,11 +56,6 @@ REFUSED = {  # id: (text of in.prototxt, arguments, message)
         "in.prototxt:1:8: expected a field's name, or '}' to "
         "close the 'layer' of line 1, found the end of the file",
     ),
-    "field": (
-        "layer { nam: 'x' }",
-        ["in.prototxt"],
-        "in.prototxt:1:9: message LayerParameter has no field 'nam'; did you mean 'name'?",
-    ),
     "out": (
         "layer { }",
         ["in.prototxt", "gone/out"],
@@ -74,3 +69,13 @@ def test_refused(cli, tmp_path, text, args, message):
     if text is not None:
         (tmp_path / "in.prototxt").write_text(text)
     assert cli("upgrade", *args).error() == message
+
+
+def test_unknown_fields_are_kept_and_told(cli, tmp_path):
+    (tmp_path / "in.prototxt").write_text("layer { nam: 'x' }")
+    result = cli("upgrade", "in.prototxt")
+    assert (result.code, result.out) == (0, "layer {\n  nam: 'x'\n}\n")
+    assert result.err == (
+        "in.prototxt:1:9: kept as it is: message LayerParameter has no field 'nam'; "
+        "did you mean 'name'?\n"
+    )

@@ -116,10 +116,20 @@ TEXTS = {  # id: (content, reader, message after the path)
         ":2:1: expected a net, found a solver (field 'net')",
     ),
     "net_for_solver": (NET, read_solver, ":1:1: expected a solver, found a net (field 'name')"),
-    "stray_solver_field": (
-        NET + "base_lr: 3",
+    "fields_too_deep": (
+        NET + "a { b: 3 c < d " + "{ e " * 98 + "{",
         read_any,
-        ":3:1: message NetParameter has no field 'base_lr'",
+        ":3:408: messages are nested more than 100 deep",
+    ),
+    "unknown_field_not_closed": (
+        NET + "a {\n b: [1, 'x'",
+        read_any,
+        ":4:12: expected ',' or ']' in the list, found the end of the file",
+    ),
+    "unknown_field_without_a_value": (
+        NET + "a b",
+        read_any,
+        ":3:3: expected ':' or '{' after 'a', found 'b'",
     ),
     "empty": ("", read_any, ": expected a net or solver, found an empty file"),
     "comments": ("# c\n", read_net, ": expected a net, found nothing but comments"),
