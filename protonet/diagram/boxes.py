@@ -33,7 +33,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Chip:
-    """A folded in-place layer: a small coloured rectangle with its type."""
+    """A folded in-place layer: a small coloured rectangle, with its type where there is room."""
 
     x: float
     y: float
@@ -55,6 +55,8 @@ class Box:
 
 def node_box(node: Node, detail: str) -> Box:
     """Return the box of a node at a level of detail."""
+    if detail == "brief":
+        return _brief_box(node)
     name, kind = shortened(node.name, _LONGEST), shortened(node.facts.type, _LONGEST)
     name_width = text_width(name, NAME, bold=True)
     runs = [
@@ -69,6 +71,26 @@ def node_box(node: Node, detail: str) -> Box:
         y += _ROW
     chips, width, y = _chips(node, detail, width, y)
     return Box(width + 2 * _PAD_X, y + _PAD_Y - (0 if chips else 1), runs, chips)
+
+
+def _brief_box(node: Node) -> Box:
+    """Return a box of one row: the name, and a colour for each folded layer.
+
+    The colour of the box stands for the type, but for an unknown one, which none stands for.
+    """
+    name = shortened(node.name, _LONGEST)
+    runs = [Run(_PAD_X, _PAD_Y + 11, name, NAME, bold=True)]
+    width = _PAD_X + text_width(name, NAME, bold=True)
+    chips = []
+    for fold in node.folded:
+        chips.append(Chip(width + 5, 7.0, 9.0, "", fold.kind, height=9.0))
+        width += 12
+    y = _PAD_Y + _NAME_ROW
+    for line, colour in _lines(node, "brief"):
+        runs.append(Run(_PAD_X, y + 8.5, line, SMALL, colour=colour))
+        width = max(width, _PAD_X + text_width(line, SMALL))
+        y += _ROW
+    return Box(width + _PAD_X, y + (2 if len(runs) == 1 else 4), runs, chips)
 
 
 def pill_box(name: str, shape: Shape | None, detail: str) -> Box:
@@ -127,6 +149,8 @@ def plain_trouble(node: Node) -> str:
 def _lines(node: Node, detail: str) -> list[tuple[str, str]]:
     """Return the lines below the name, with their colours."""
     lines: list[tuple[str, str]] = []
+    if detail == "brief" and node.unknown:
+        lines.append((shortened(node.facts.type, _LONGEST), FAINT))
     if detail != "brief":
         facts = list(node.settings)
         if node.parameters:

@@ -64,8 +64,14 @@ class Drawing:
         """Return the shapes of the drawing."""
         options = self.options
         shown = self.diagram if diagram is None else diagram
-        layout = lay_out(shown, options.rankdir, options.detail)
-        return picture(shown, layout, gradients=options.gradients, viewer=viewer)
+        layout = lay_out(shown, options.rankdir, options.detail, options.columns)
+        return picture(
+            shown,
+            layout,
+            kinds=options.detail == "brief",
+            gradients=options.gradients,
+            viewer=viewer,
+        )
 
     def render(self, form: str) -> bytes:
         """Return the drawing as "svg", "png", "pdf", "html", "dot", "mermaid" or "text"."""

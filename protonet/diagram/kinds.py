@@ -36,12 +36,12 @@ KINDS = {
 
 _TYPES = {
     "data": "Data DummyData HDF5Data ImageData Input MemoryData WindowData Parameter",
-    "convolution": "Convolution Deconvolution Im2col",
+    "convolution": "Convolution ConvolutionDepthwise Deconvolution DepthwiseConvolution Im2col",
     "inner product": "InnerProduct Embed",
     "recurrent": "LSTM LSTMUnit RNN Recurrent",
     "pooling": "Pooling SPP",
     "activation": (
-        "AbsVal BNLL Clip ELU Exp Log PReLU Power ReLU Sigmoid Softmax Swish TanH Threshold"
+        "AbsVal BNLL Clip ELU Exp Log PReLU Power ReLU ReLU6 Sigmoid Softmax Swish TanH Threshold"
     ),
     "normalization": "BatchNorm Bias Dropout LRN MVN Scale",
     "joining": (
@@ -62,8 +62,10 @@ def kind_of(type_name: str) -> str:
     cls = layer_types().get(type_name)
     if cls is None:
         return "unknown"
-    if type_name in TYPE_KINDS:
-        return TYPE_KINDS[type_name]
+    for ancestor in cls.__mro__:
+        kind = TYPE_KINDS.get(getattr(ancestor, "type", ""))
+        if kind is not None:
+            return kind
     if cls.is_loss:
         return "loss"
     return "data" if cls.is_data else "other"

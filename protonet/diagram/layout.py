@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from protonet.diagram.boxes import LABEL, Box, blob_label, node_box, pill_box
@@ -21,7 +22,7 @@ RANKDIRS = ("TB", "BT", "LR", "RL")
 
 Point = tuple[float, float]
 
-_GAP = {"brief": 18.0, "normal": 18.0, "full": 20.0}  # between layers, along the flow
+_GAP = {"brief": 22.0, "normal": 20.0, "full": 22.0}  # between layers, along the flow
 _BESIDE = 18.0  # between boxes of a layer
 _LABEL_LINE = 13.0
 _STUB = 12.0  # of an arrow that leads out of the net
@@ -74,13 +75,19 @@ class Layout:
         return self.rankdir in ("TB", "BT")
 
 
-def lay_out(diagram: Diagram, rankdir: str = "TB", detail: str = "normal") -> Layout:
+def lay_out(
+    diagram: Diagram, rankdir: str = "TB", detail: str = "normal", columns: int = 1
+) -> Layout:
     """Return a layout of a diagram. The same diagram gives the same layout, to the bit."""
     layout = Layout(rankdir, [], [], [], 0.0, 0.0)
     place_of = _items(diagram, detail, layout)
     _wires(diagram, layout, place_of)
     if layout.items:
         _solve(layout, detail)
+    if columns > 1 and layout.items:
+        from protonet.diagram.columns import into_columns
+
+        into_columns(layout, columns, [panel.nodes for panel in diagram.panels])
     if rankdir in ("BT", "RL"):
         _mirror(layout)
     return layout
@@ -125,10 +132,11 @@ def _wires(diagram: Diagram, layout: Layout, place_of: dict[tuple[int, int], int
 
 
 def _make_room(item: Item, vertical: bool) -> None:
-    """Widen a box, so that the label beside the line from its middle stays below it."""
+    """Widen a box to whole pixels, and so that its label, beside the line from its middle, fits."""
     if vertical and item.label:
         label = max(text_width(line, LABEL) for line in item.label)
         item.box.width = max(item.box.width, 2 * label + 16)
+    item.box.width, item.box.height = ceil(item.box.width), ceil(item.box.height)
 
 
 def _room(item: Item, vertical: bool) -> float:
@@ -177,7 +185,7 @@ def _solve(layout: Layout, detail: str) -> None:
             item.foot.append(_foot(item, vertical))
     for wire, edge in zip(layout.wires, solved.edges, strict=True):
         source = layout.items[wire.source]
-        points = [(p["x"], p["y"]) for p in edge["points"]]
+        points = _straightened([(p["x"], p["y"]) for p in edge["points"]])
         wire.points, foot = _from_box(points, source, vertical)
         if source.label and foot not in source.foot:
             source.foot.append(foot)
@@ -193,6 +201,16 @@ def _foot(item: Item, vertical: bool) -> list[Point]:
         return [(x, y), (x, y + room)]
     x, y = item.x + item.box.width, item.y + item.box.height / 2
     return [(x, y), (x + room, y)]
+
+
+def _straightened(points: list[Point]) -> list[Point]:
+    """Take out slants of less than a pixel, which ports a fraction apart make."""
+    line = [points[-1]]
+    for x, y in reversed(points[:-1]):
+        next_x, next_y = line[-1]
+        dx, dy = abs(x - next_x), abs(y - next_y)
+        line.append((next_x if dx < 1 <= dy else x, next_y if dy < 1 <= dx else y))
+    return line[::-1]
 
 
 def _from_box(points: list[Point], source: Item, vertical: bool) -> tuple[list[Point], list[Point]]:

@@ -30,21 +30,30 @@ _LEGEND = {
 
 
 def picture(
-    diagram: Diagram, layout: Layout, *, gradients: bool = False, viewer: bool = False
+    diagram: Diagram,
+    layout: Layout,
+    *,
+    kinds: bool = False,
+    gradients: bool = False,
+    viewer: bool = False,
 ) -> Scene:
     """Return the scene of a diagram.
 
     Args:
+        kinds: explain the colours, where the boxes do not name their types.
         gradients: tell lines along which gradients flow back from those without.
         viewer: add what the viewer's script shows and hides.
     """
-    return _Painter(diagram, layout, gradients, viewer).paint()
+    return _Painter(diagram, layout, kinds, gradients, viewer).paint()
 
 
 class _Painter:
-    def __init__(self, diagram: Diagram, layout: Layout, gradients: bool, viewer: bool) -> None:
+    def __init__(
+        self, diagram: Diagram, layout: Layout, kinds: bool, gradients: bool, viewer: bool
+    ) -> None:
         self.diagram = diagram
         self.layout = layout
+        self.kinds = kinds
         self.gradients = gradients
         self.viewer = viewer
 
@@ -80,30 +89,30 @@ class _Painter:
         return shapes, widest, round(y + 10, 2)
 
     def _legend(self, shapes: list[Part], y: float, widest: float) -> tuple[float, float]:
-        entries = [
-            name
-            for name in _PENS
-            if any(_standing(node) == name for node in self.diagram.nodes)
-            or any(_edge_standing(edge) == name for edge in self.diagram.edges)
-        ]
+        """Explain pens, lines and colours, as many to a row as the drawing is wide."""
+        nodes, edges = self.diagram.nodes, self.diagram.edges
+        seen = {_standing(node) for node in nodes} | {_edge_standing(edge) for edge in edges}
+        entries = [name for name in _PENS if name in seen]
         entries += ["gradient", "none"] if self.gradients else []
+        if self.kinds:
+            used = {node.kind for node in nodes} | {f.kind for n in nodes for f in n.folded}
+            entries += [name for name in KINDS if name in used]
         if not entries:
             return y, widest
-        x, y = _MARGIN, y + 12
+        room = max(self.layout.width, widest, 420.0)
+        x, y = 0.0, y + 12
         for name in entries:
-            if name in _PENS:
-                shapes.append(Rect(x, y - 7.5, 18, 8, 3, fill=_PENS[name][0]))
-            else:
-                line = Path(
-                    ((x, y - 3.5), (x + 18, y - 3.5)),
-                    stroke=_BACK if name == "gradient" else _PALE,
-                    line=1.6,
-                    dash=() if name == "gradient" else (3, 3),
-                )
-                shapes.append(line)
-            shapes.append(Text(x + 24, y, _LEGEND[name], 9.5, fill=FAINT))
-            x += 24 + text_width(_LEGEND[name], 9.5) + 16
-        return y + 4, max(widest, x - 16 - _MARGIN)
+            text = _LEGEND.get(name, name)
+            width = 24 + text_width(text, 9.5)
+            if x and x + width > room:
+                x, y = 0.0, y + 15
+            shapes += [
+                _sample(name, x + _MARGIN, y),
+                Text(x + _MARGIN + 24, y, text, 9.5, fill=FAINT),
+            ]
+            widest = max(widest, x + width)
+            x += width + 16
+        return y + 4, widest
 
     # --- what stands out -------------------------------------------------------------------
     def _pens(self) -> list[Part]:
@@ -125,10 +134,14 @@ class _Painter:
         groups = []
         for panel in self.diagram.panels:
             inside = [item for item in self.layout.items if item.node in panel.nodes]
-            left = min(item.x for item in inside) - 10
             upper = min(item.y for item in inside) - 9
-            right = max(item.x + item.box.width for item in inside) + 10
-            lower = max(item.y + item.box.height for item in inside) + 9
+            feet = [y for item in inside for line in item.foot for _, y in line]
+            lower = max([item.y + item.box.height + 5 for item in inside] + feet) + 4
+            xs = [x for item in inside for x in (item.x, item.x + item.box.width)]
+            for wire in self.layout.wires:  # shortcuts run beside the boxes
+                if self.layout.items[wire.target].node in panel.nodes:
+                    xs += [x for x, y in wire.points if upper < y < lower]
+            left, right = min(xs) - 10, max(xs) + 10
             x, y = self._at((left, upper))
             first, last = panel.names
             text = f"× {panel.count}"
@@ -257,8 +270,21 @@ class _Painter:
             group.shapes.append(
                 Rect(cx, cy, chip.width, chip.height, 3, colours.fill, colours.line, 0.8)
             )
-            group.shapes.append(Text(cx + 5, round(cy + 10.8, 2), chip.text, 9, fill=INK))
+            if chip.text:
+                group.shapes.append(Text(cx + 5, round(cy + 10.8, 2), chip.text, 9, fill=INK))
         return group
+
+
+def _sample(name: str, x: float, y: float) -> Part:
+    """Return what a legend shows beside an entry."""
+    if name in _PENS:
+        return Rect(x, y - 7.5, 18, 8, 3, fill=_PENS[name][0])
+    if name in KINDS:
+        kind = KINDS[name]
+        dash: tuple[float, ...] = (3, 2) if name == "unknown" else ()
+        return Rect(x + 2, y - 8, 14, 9, 2, kind.fill, kind.line, 1, dash)
+    colour, dash = (_BACK, ()) if name == "gradient" else (_PALE, (3, 3))
+    return Path(((x, y - 3.5), (x + 18, y - 3.5)), stroke=colour, line=1.6, dash=dash)
 
 
 def _standing(node: Node) -> str:

@@ -13,6 +13,7 @@ _MESSAGES = {
     "HDF5Data": "hdf5_data_param",
     "HDF5Output": "hdf5_output_param",
 }
+_SHARED_MESSAGES = {"transform_param", "loss_param"}
 # told by other words, or of no interest in a picture
 _HIDDEN = {
     "kernel_size", "kernel_h", "kernel_w", "stride", "stride_h", "stride_w", "pad", "pad_h",
@@ -45,14 +46,15 @@ def settings(param: Any) -> tuple[str, ...]:
 def _own_message(param: Any) -> Any:
     """Return the message of the layer's type, at its defaults where unset; None for none."""
     name = _MESSAGES.get(param.type)
-    if name is None:
-        wanted = param.type.lower() + "param"
-        for field in param.DESCRIPTOR.fields:
-            if field.name.replace("_", "") == wanted:
-                name = field.name
-    if name is None:
-        return None
-    return getattr(param, name)
+    wanted = param.type.lower() + "param"
+    for field in param.DESCRIPTOR.fields:
+        if field.name.replace("_", "") == wanted:
+            name = field.name
+    if name is None:  # types of forks are variants of Caffe's, set by the same messages
+        given = [field.name for field, _ in param.ListFields() if field.message_type is not None]
+        own = [n for n in given if n.endswith("_param") and n not in _SHARED_MESSAGES]
+        name = own[0] if own else None
+    return None if name is None else getattr(param, name)
 
 
 def _has(message: Any, name: str) -> bool:
