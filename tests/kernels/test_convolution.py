@@ -1,0 +1,188 @@
+"""Convolution, forward and gradients, against plain sums over the kernel's elements."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kernels import naive
+from kernels.compare import assert_close, for_threads, random
+from kernels.naive import Case
+
+from protonet.kernels import convolution, correlation_plan, cpu, weight_gradient_plan
+from protonet.kernels.convolution import Convolution2D
+from protonet.kernels.convolution_nd import ConvolutionND
+
+CASES = {
+    "lenet_conv1": Case(33, 1, (28, 27), 20, (5, 5)),
+    "lenet_conv2": Case(64, 20, (12, 13), 50, (5, 5)),
+    "one_image": Case(1, 20, (12, 13), 50, (5, 5), pad=(2, 1)),
+    "remainder_image": Case(17, 5, (8, 7), 11, (3, 3), pad=(1, 1)),
+    "all_different": Case(3, 4, (9, 11), 6, (3, 2), (2, 1), (1, 2), (1, 2), 2),
+    "stride_3": Case(16, 3, (23, 21), 8, (7, 5), (3, 2), (3, 1)),
+    "stride_beyond_kernel": Case(5, 3, (13, 17), 7, (2, 3), (3, 4)),
+    "dilation": Case(3, 17, (14, 15), 33, (3, 3), pad=(2, 2), dilation=(2, 2)),
+    "stride_and_dilation": Case(2, 3, (9, 8), 5, (2, 3), (2, 2), (3, 2), (3, 3)),
+    "pad_beyond_kernel": Case(3, 2, (4, 5), 9, (2, 3), pad=(4, 5)),
+    "one_by_one": Case(3, 18, (7, 9), 35, (1, 1)),
+    "one_by_one_wide": Case(16, 7, (6, 33), 9, (1, 1)),
+    "one_by_one_stride": Case(4, 6, (9, 10), 12, (1, 1), (2, 2), group=3),
+    "depthwise": Case(5, 8, (9, 10), 8, (3, 3), (2, 2), (1, 1), group=8),
+    "depthwise_twice": Case(16, 6, (7, 8), 12, (3, 3), pad=(1, 1), group=6),
+    "groups": Case(3, 32, (13, 12), 48, (5, 3), pad=(2, 1), group=2),
+    "kernel_is_image": Case(3, 19, (4, 6), 21, (4, 6)),
+    "one_pixel": Case(17, 33, (1, 1), 5, (1, 1)),
+    "one_row": Case(3, 2, (1, 50), 3, (1, 7), (1, 3), (0, 2)),
+    "wide": Case(2, 3, (20, 131), 17, (3, 3), pad=(1, 1)),
+    "many_channels": Case(2, 130, (5, 6), 70, (3, 3), pad=(1, 1)),
+}
+
+
+def weights_shape(c: Case) -> tuple[int, ...]:
+    return (c.num_output, c.C // c.group, *c.kernel)
+
+
+def inputs(c: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return x, w, bias, dy."""
+    return (
+        random(c.N, c.C, *c.size, seed=1),
+        random(*weights_shape(c), seed=2),
+        random(c.num_output, seed=3),
+        random(*naive.output_shape(c), seed=4),
+    )
+
+
+@pytest.mark.parametrize("c", CASES.values(), ids=CASES.keys())
+def test_values_and_gradients(c: Case) -> None:
+    x, w, bias, dy = inputs(c)
+    maths = Convolution2D(*c.arguments())
+    assert maths.y_shape == naive.output_shape(c)
+
+    def compute() -> list[np.ndarray]:
+        y, dx = np.full_like(dy, np.nan), np.full_like(x, np.nan)
+        dw, db = np.ones_like(w), np.ones_like(bias)
+        maths.forward(x, w, bias, y)
+        maths.backward_data(dy, w, dx)
+        maths.backward_weights(x, dy, dw)
+        maths.backward_bias(dy, db)
+        return [y, dx, dw, db]
+
+    y, dx, dw, db = for_threads(compute)
+    assert_close(y, naive.convolution(c, x, w, bias))
+    assert_close(dx, naive.convolution_dx(c, dy, w))
+    assert_close(dw, 1 + naive.convolution_dw(c, x, dy))
+    assert_close(db, 1 + dy.sum(axis=(0, 2, 3), dtype=np.float64))
+
+
+LAYOUT_CASES = ("all_different", "remainder_image", "stride_3", "stride_and_dilation", "one_row")
+TILES = convolution.TILES[cpu.registers()]
+
+
+@pytest.mark.parametrize("images", [True, False], ids=["images", "channels"])
+@pytest.mark.parametrize("tile", TILES, ids=str)
+def test_every_layout(tile: tuple[int, int], images: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layout that would not be chosen is right as well."""
+    layout = correlation_plan.Layout(cpu.lanes(), *tile, images)
+    monkeypatch.setattr(convolution, "_plan", lambda shape: correlation_plan.make(shape, layout))
+    for name in LAYOUT_CASES:
+        c = CASES[name]
+        x, w, _, dy = inputs(c)
+        maths = Convolution2D(*c.arguments())
+        y, dx = np.full_like(dy, np.nan), np.full_like(x, np.nan)
+        maths.forward(x, w, None, y)
+        maths.backward_data(dy, w, dx)
+        assert_close(y, naive.convolution(c, x, w, np.zeros(1)))
+        assert_close(dx, naive.convolution_dx(c, dy, w))
+
+
+@pytest.mark.parametrize("join", [True, False], ids=["joined", "apart"])
+@pytest.mark.parametrize("tile", TILES, ids=str)
+def test_every_tile_of_the_weight_gradient(tile: tuple[int, int], join: bool) -> None:
+    for name in LAYOUT_CASES:
+        c = CASES[name]
+        if join and c.dilation[1] > 1:
+            continue
+        x, w, _, dy = inputs(c)
+        maths = Convolution2D(*c.arguments())
+        plan = weight_gradient_plan.make(maths._geometry, cpu.lanes(), *tile, join)
+        maths.__dict__["_weights_plan"] = plan
+        dw = np.zeros_like(w)
+        maths.backward_weights(x, dy, dw)
+        assert_close(dw, naive.convolution_dw(c, x, dy))
+
+
+def test_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images larger than the scratch memory are done in bands."""
+    monkeypatch.setattr(correlation_plan, "STAGED_LIMIT", 4096)
+    monkeypatch.setattr(correlation_plan, "STAGED_BYTES", 1024)
+    monkeypatch.setattr(correlation_plan, "RESULT_BYTES", 2048)
+    monkeypatch.setattr(weight_gradient_plan, "STAGED_BYTES", 4096)
+    for name in ("remainder_image", "stride_3", "dilation", "stride_and_dilation", "wide"):
+        test_values_and_gradients(CASES[name])
+
+
+def test_other_numbers_are_not_touched() -> None:
+    """Results stay inside y and dx, also where vectors reach past the end."""
+    c = CASES["all_different"]
+    x, w, bias, dy = inputs(c)
+    maths = Convolution2D(*c.arguments())
+    for shape, write in (
+        (dy.shape, lambda out: maths.forward(x, w, bias, out)),
+        (x.shape, lambda out: maths.backward_data(dy, w, out)),
+        (w.shape, lambda out: maths.backward_weights(x, dy, out)),
+    ):
+        count = int(np.prod(shape))
+        room = np.full(count + 64, 7.0, np.float32)
+        write(room[32 : 32 + count].reshape(shape))
+        assert (room[:32] == 7).all() and (room[32 + count :] == 7).all()
+
+
+def test_shapes_of_the_moment() -> None:
+    """One convolution after another in the same scratch memory, larger and smaller."""
+    for name in ("wide", "one_pixel", "lenet_conv1", "one_row", "wide"):
+        c = CASES[name]
+        x, w, bias, dy = inputs(c)
+        y = np.empty_like(dy)
+        Convolution2D(*c.arguments()).forward(x, w, bias, y)
+        assert_close(y, naive.convolution(c, x, w, bias))
+
+
+ND_CASES = {
+    "one_axis": ((3, 4, 11), 6, (3,), (2,), (1,), (2,), 2),
+    "three_axes": ((2, 3, 5, 7, 6), 4, (2, 3, 1), (1, 2, 3), (0, 1, 2), (2, 1, 1), 1),
+}
+
+
+@pytest.mark.parametrize("case", ND_CASES.values(), ids=ND_CASES.keys())
+def test_any_number_of_axes(case: tuple) -> None:
+    """Sums over kernel elements, one output at a time."""
+    shape, O, kernel, stride, pad, dilation, group = case  # noqa: E741
+    maths = ConvolutionND(*case)
+    x, w = random(*shape, seed=1), random(O, shape[1] // group, *kernel, seed=2)
+    dy, bias = random(*maths.y_shape, seed=3), random(O, seed=4)
+    padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), *((p, p) for p in pad)))
+    y, dw = np.zeros(maths.y_shape), np.zeros(w.shape)
+    dpadded = np.zeros_like(padded)
+    channels, outputs = shape[1] // group, O // group
+    for place in np.ndindex(*maths.y_shape[2:]):
+        window = tuple(
+            slice(i * s, i * s + d * (k - 1) + 1, d)
+            for i, s, d, k in zip(place, stride, dilation, kernel, strict=True)
+        )
+        for o in range(O):
+            g = slice(o // outputs * channels, (o // outputs + 1) * channels)
+            seen = padded[(slice(None), g, *window)]
+            y[(slice(None), o, *place)] = (seen * w[o]).reshape(shape[0], -1).sum(1) + bias[o]
+            factor = dy[(slice(None), o, *place)].reshape(-1, *[1] * (len(kernel) + 1))
+            dw[o] += (factor * seen).sum(0)
+            dpadded[(slice(None), g, *window)] += factor * w[o]
+    inner = tuple(slice(p, p + n) for p, n in zip(pad, shape[2:], strict=True))
+    got_y, got_dx = np.empty(maths.y_shape, np.float32), np.empty_like(x)
+    got_dw, got_db = np.zeros_like(w), np.zeros_like(bias)
+    maths.forward(x, w, bias, got_y)
+    maths.backward_data(dy, w, got_dx)
+    maths.backward_weights(x, dy, got_dw)
+    maths.backward_bias(dy, got_db)
+    assert_close(got_y, y)
+    assert_close(got_dx, dpadded[(slice(None), slice(None), *inner)])
+    assert_close(got_dw, dw)
+    assert_close(got_db, dy.sum(axis=(0, *range(2, dy.ndim)), dtype=np.float64))

@@ -1,0 +1,100 @@
+"""Products of matrices, and the inner product layer's maths, against NumPy in double precision."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+
+import numpy as np
+import pytest
+from kernels.compare import assert_close, for_threads, random
+
+from protonet.kernels import cpu, inner_product
+from protonet.kernels.gemm import TILES, gemm
+
+SIZES = [  # M, N, K
+    (1, 1, 1),
+    (3, 5, 7),
+    (64, 50, 80),
+    (17, 33, 65),
+    (10, 32, 5),
+    (8, 48, 64),
+    (9, 49, 1030),  # K beyond one packed stretch
+    (2, 3, 2050),
+    (100, 1, 50),
+    (1, 100, 50),
+    (4, 300, 129),
+    (130, 7, 40),
+    (5, 6, 0),
+    (300, 290, 310),  # A transposed is laid straight first
+]
+
+
+def operand(rows: int, columns: int, transposed: bool, seed: int) -> np.ndarray:
+    return random(*((columns, rows) if transposed else (rows, columns)), seed=seed)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_product(size: tuple[int, int, int]) -> None:
+    M, N, K = size
+    old = random(M, N, seed=3)
+    for trans_a, trans_b in itertools.product((False, True), repeat=2):
+        a, b = operand(M, K, trans_a, 1), operand(K, N, trans_b, 2)
+        exact = (a.T if trans_a else a).astype(np.float64) @ (b.T if trans_b else b)
+        for alpha, beta in ((1.0, 0.0), (1.0, 1.0), (-0.5, 0.25)):
+            (c,) = for_threads(partial(multiplied, a, b, old, trans_a, trans_b, alpha, beta))
+            assert_close(c, alpha * exact + beta * old)
+
+
+def multiplied(a: np.ndarray, b: np.ndarray, old: np.ndarray, *options: float) -> list[np.ndarray]:
+    c = old.copy() if options[-1] else np.full_like(old, np.nan)  # beta 0: c may hold anything
+    gemm(a, b, c, *options)
+    return [c]
+
+
+def test_nothing_to_do() -> None:
+    c = np.zeros((0, 4), np.float32)
+    gemm(random(0, 3), random(3, 4), c)
+    c = np.zeros((4, 0), np.float32)
+    gemm(random(4, 3), random(3, 0), c)
+
+
+@pytest.mark.parametrize("tile", TILES[cpu.registers()], ids=str)
+def test_other_numbers_are_not_touched(
+    tile: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TILES, cpu.registers(), (tile,))
+    for M, N, K in SIZES[:6]:
+        room = np.full(M * N + 64, 7.0, np.float32)
+        c = room[32 : 32 + M * N].reshape(M, N)
+        a, b = random(M, K, seed=1), random(K, N, seed=2)
+        gemm(a, b, c)
+        assert (room[:32] == 7).all() and (room[32 + M * N :] == 7).all()
+        assert_close(c, a.astype(np.float64) @ b)
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("size", [(1, 7, 5), (3, 10, 50), (64, 50, 80), (17, 33, 49)], ids=str)
+def test_inner_product(size: tuple[int, int, int], transpose: bool) -> None:
+    N, M, K = size
+    x, bias, dy = random(N, K, seed=1), random(M, seed=2), random(N, M, seed=3)
+    w = operand(M, K, transpose, 4)
+    exact = (w.T if transpose else w).astype(np.float64)
+
+    def compute() -> list[np.ndarray]:
+        y, plain, dx = np.full_like(dy, np.nan), np.full_like(dy, np.nan), np.full_like(x, np.nan)
+        dw, db = np.ones_like(w), np.ones_like(bias)
+        inner_product.forward(x, w, bias, y, transpose)
+        inner_product.forward(x, w, None, plain, transpose)
+        inner_product.backward_data(dy, w, dx, transpose)
+        inner_product.backward_weights(x, dy, dw, transpose)
+        inner_product.backward_bias(dy, db)
+        return [y, plain, dx, dw, db]
+
+    y, plain, dx, dw, db = for_threads(compute)
+    assert_close(y, x @ exact.T + bias)
+    assert_close(plain, x @ exact.T)
+    assert_close(dx, dy @ exact)
+    exact_dw = dy.T.astype(np.float64) @ x
+    assert_close(dw, 1 + (exact_dw.T if transpose else exact_dw))
+    assert_close(db, 1 + dy.sum(axis=0, dtype=np.float64))

@@ -1,0 +1,126 @@
+"""Kernels on other processors than this one, and from the cache: in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from protonet.kernels import cpu
+
+ROOT = Path(__file__).parents[2]
+
+# Prints lanes; then, for each kernel that ran, whether it came from the cache.
+PROGRAM = """
+import sys
+sys.path[:0] = [{root!r}, {tests!r}]
+import numpy as np
+from kernels import naive
+from kernels.compare import assert_close, random
+from protonet.kernels import cpu, pooling
+from protonet.kernels.convolution import Convolution2D
+from protonet.kernels.gemm import gemm
+from protonet.kernels.jit import Kernel
+
+built = []
+build = Kernel._build
+def noted(kernel):
+    dispatcher = build(kernel)
+    built.append((kernel._inline, dispatcher))
+    return dispatcher
+Kernel._build = noted
+
+c = naive.Case(9, 5, (8, 7), 11, (3, 3), pad=(1, 1))
+x, w, bias = random(9, 5, 8, 7), random(11, 5, 3, 3, seed=1), random(11, seed=2)
+dy = random(*naive.output_shape(c), seed=3)
+y, dx, dw = np.empty_like(dy), np.empty_like(x), np.zeros_like(w)
+maths = Convolution2D(*c.arguments())
+maths.forward(x, w, bias, y)
+maths.backward_data(dy, w, dx)
+maths.backward_weights(x, dy, dw)
+assert_close(y, naive.convolution(c, x, w, bias))
+assert_close(dx, naive.convolution_dx(c, dy, w))
+assert_close(dw, naive.convolution_dw(c, x, dy))
+a, b, product = random(13, 21), random(35, 21, seed=1), np.empty((13, 35), np.float32)
+gemm(a, b, product, trans_b=True)
+assert_close(product, a.astype(np.float64) @ b.T)
+window, top = pooling.Window((2, 2), (2, 2)), (9, 5, 4, 3)
+best, mask = np.empty(top, np.float32), np.empty(top, np.int32)
+pooling.max_forward(x, window, best, mask)
+expected = naive.max_pooling(x, top[2:], *window)
+np.testing.assert_array_equal(best, expected[0])
+np.testing.assert_array_equal(mask, expected[1])
+
+hits = [bool(d.stats.cache_hits) for inline, d in built if not inline]
+misses = [bool(d.stats.cache_misses) for inline, d in built if not inline]
+print(cpu.lanes(), cpu.registers(), sum(hits), sum(misses))
+"""
+
+
+def run(folder: Path, **environment: str) -> list[int]:
+    """Return lanes, registers, kernels from the cache, kernels compiled."""
+    program = PROGRAM.format(root=str(ROOT), tests=str(ROOT / "tests"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(folder)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [int(word) for word in done.stdout.split()]
+
+
+def test_plain_processor(tmp_path: Path) -> None:
+    """No features but the architecture's own; what was compiled for this one is not used."""
+    lanes, registers, cached, compiled = run(tmp_path, NUMBA_CPU_NAME="generic")
+    assert lanes == 4 and registers in (16, 32)
+    assert cached == 0 and compiled > 5
+
+
+@pytest.mark.skipif("avx2" not in cpu.features(), reason="needs AVX2")
+def test_avx2(tmp_path: Path) -> None:
+    features = "+sse4.2,+avx,+avx2,+fma"
+    numbers = run(tmp_path, NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=features)
+    assert numbers[:2] == [8, 16] and numbers[2] == 0
+
+
+def test_second_process_compiles_nothing(tmp_path: Path) -> None:
+    *_, cached, compiled = run(tmp_path)
+    assert cached == 0 and compiled > 5
+    *_, cached_then, compiled_then = run(tmp_path)
+    assert cached_then == compiled and compiled_then == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "expected"),
+    [
+        ("generic", None, (4, 16)),
+        ("x", "+avx512f,+avx512vl,+avx2,+avx", (16, 32)),
+        ("x", "+avx512f,+avx", (16, 16)),
+        ("x", "+avx,+avx2,-avx512f", (8, 16)),
+        ("x", "", (4, 16)),
+    ],
+)
+def test_lanes(
+    name: str, features: str | None, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CPU_NAME", name)
+    monkeypatch.delenv("NUMBA_CPU_FEATURES", raising=False)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    if features is not None:
+        monkeypatch.setenv("NUMBA_CPU_FEATURES", features)
+    for function in (cpu.features, cpu.lanes, cpu.registers):
+        function.cache_clear()
+    try:
+        assert (cpu.lanes(), cpu.registers()) == expected
+        monkeypatch.setattr("platform.machine", lambda: "aarch64")
+        cpu.registers.cache_clear()
+        assert cpu.registers() == 32
+    finally:
+        monkeypatch.undo()
+        for function in (cpu.features, cpu.lanes, cpu.registers):
+            function.cache_clear()

@@ -1,0 +1,91 @@
+"""The small set of threads: parts, errors, nesting, forks."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from protonet.kernels import scratch, threads
+
+
+@pytest.fixture(autouse=True)
+def _same_count_afterwards() -> Iterator[None]:
+    before = threads.count()
+    yield
+    threads.set_count(before)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("total", [0, 1, 4, 17, 64])
+@pytest.mark.parametrize("grain", [1, 4, 16])
+def test_parts_cover_everything_once(count: int, total: int, grain: int) -> None:
+    threads.set_count(count)
+    assert threads.count() == count
+    parts: list[tuple[int, int, int]] = []
+    threads.run(total, lambda lo, hi, worker: parts.append((lo, hi, worker)), grain)
+    parts.sort()
+    assert [i for lo, hi, _ in parts for i in range(lo, hi)] == list(range(total))
+    assert all(lo % grain == 0 for lo, _, _ in parts)
+    assert len(parts) <= count
+    assert sorted(worker for _, _, worker in parts) == list(range(len(parts)))
+
+
+def test_an_error_is_raised_after_all_have_ended() -> None:
+    threads.set_count(3)
+    done: list[int] = []
+
+    def task(lo: int, hi: int, worker: int) -> None:
+        if worker == 1:
+            raise KeyError("part 1")
+        done.append(worker)
+
+    with pytest.raises(KeyError, match="part 1"):
+        threads.run(3, task)
+    assert sorted(done) == [0, 2]
+    threads.run(3, lambda lo, hi, worker: done.append(worker))  # still alive
+    assert len(done) == 5
+
+
+def test_a_run_within_a_run_is_done_by_its_caller() -> None:
+    threads.set_count(2)
+    inner: list[tuple[int, int, int]] = []
+
+    def task(lo: int, hi: int, worker: int) -> None:
+        threads.run(4, lambda lo, hi, worker: inner.append((lo, hi, worker)))
+
+    threads.run(2, task)
+    assert inner == [(0, 4, 0), (0, 4, 0)]
+
+
+def test_a_count_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be at least 1, got 0"):
+        threads.set_count(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_starts_threads_of_its_own() -> None:
+    threads.set_count(2)
+    child = os.fork()
+    if child == 0:
+        threads.set_count(2)
+        done: list[int] = []
+        threads.run(2, lambda lo, hi, worker: done.append(worker))
+        os._exit(0 if sorted(done) == [0, 1] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_scratch_memory_grows_and_belongs_to_its_thread() -> None:
+    small = scratch.get("test", 10)
+    assert small.size >= 10 and small.ctypes.data % 64 == 0
+    assert scratch.get("test", 5) is small
+    large = scratch.get("test", 1000)
+    assert large.size >= 1000 and scratch.get("test", 10) is large
+    other: list[object] = []
+    thread = threading.Thread(target=lambda: other.append(scratch.get("test", 10)))
+    thread.start()
+    thread.join()
+    assert other[0] is not large and scratch.get("other", 10) is not large
