@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from protonet.data._plyvel import plyvel
@@ -18,6 +20,8 @@ from protonet.data.source import Record
 from protonet.errors import OutputError
 
 KINDS = ("lmdb", "leveldb")
+
+Put = Callable[[list[Record]], None]
 
 _BATCH = 1000  # records a transaction: as many as Caffe's tools commit at once
 _START = 1 << 26  # bytes of an LMDB map to begin with; it is doubled whenever it is full
@@ -40,6 +44,21 @@ def write_database(
         OutputError: the folder exists, or cannot be written.
         Whatever iterating over ``records`` raises.
     """
+    count = 0
+    with new_database(path, kind, compress=compress) as put:
+        for batch in _batches(records):
+            put(batch)
+            count += len(batch)
+    return count
+
+
+@contextmanager
+def new_database(path: str, kind: str, *, compress: bool = True) -> Iterator[Put]:
+    """Yield a function that commits (key, value) records, in ascending order of keys.
+
+    The database is at ``path`` when the block ends well; nothing is there when it fails.
+    Arguments and errors as :func:`write_database`.
+    """
     refuse_existing(path)
     parent = os.path.dirname(os.path.abspath(path))
     try:
@@ -48,17 +67,15 @@ def write_database(
     except OSError as error:
         raise OutputError(f"'{path}' cannot be written: {error.strerror}") from error
     try:
-        if kind == "lmdb":
-            count = _write_lmdb(building, records)
-        else:
-            count = _write_leveldb(building, records, "snappy" if compress else None)
+        opened = _lmdb(building) if kind == "lmdb" else _leveldb(building, compress)
+        with opened as put:
+            yield put
         os.chmod(building, 0o755)  # mkdtemp's folders are for the owner only
         os.rename(building, path)
     except OSError as error:
         raise OutputError(f"'{path}' cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return count
 
 
 def refuse_existing(path: str) -> None:
@@ -77,20 +94,17 @@ def _batches(records: Iterable[Record]) -> Iterable[list[Record]]:
     yield batch
 
 
-def _write_lmdb(path: str, records: Iterable[Record]) -> int:
+@contextmanager
+def _lmdb(path: str) -> Iterator[Put]:
     import lmdb
 
-    count = 0
     try:
         # Nobody reads it before it is renamed, so it need not be safe on disk after each batch.
         with lmdb.open(path, map_size=_START, sync=False, lock=False) as database:
-            for batch in _batches(records):
-                _put(database, batch)
-                count += len(batch)
+            yield partial(_put, database)
             database.sync(True)
     except lmdb.Error as error:
         raise OSError(str(error)) from error
-    return count
 
 
 def _put(database: Any, batch: list[Record]) -> None:
@@ -108,23 +122,25 @@ def _put(database: Any, batch: list[Record]) -> None:
             database.set_mapsize(size * 2)
 
 
-def _write_leveldb(path: str, records: Iterable[Record], compression: str | None) -> int:
+@contextmanager
+def _leveldb(path: str, compress: bool) -> Iterator[Put]:
     binding = plyvel()
-    count = 0
+    compression = "snappy" if compress else None
+
+    def put(batch: list[Record]) -> None:
+        with database.write_batch() as writing:
+            for key, value in batch:
+                writing.put(key, value)
+
     try:
         database = binding.DB(
             path, create_if_missing=True, write_buffer_size=1 << 25, compression=compression
         )
         try:
-            for batch in _batches(records):
-                with database.write_batch() as writing:
-                    for key, value in batch:
-                        writing.put(key, value)
-                count += len(batch)
+            yield put
             # Out of the log and into tables, so that opening it need not replay anything.
             database.compact_range()
         finally:
             database.close()
     except binding.Error as error:
         raise OSError(str(error)) from error
-    return count
