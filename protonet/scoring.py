@@ -155,9 +155,15 @@ def check_scores(net: Net, path: str) -> None:
     Raises:
         DataError, GraphError: which of the two it is.
     """
+    check_reads_data(net, path)
+    if not net.outputs:
+        raise GraphError(f"{path}: the net has no outputs to score")
+
+
+def check_reads_data(net: Net, path: str) -> None:
+    """Raise DataError if nothing in a net but its inputs could bring in values."""
     sources = {step.node.type for step in net.steps if not step.node.bottoms}
     if sources <= {"Input", "Parameter"}:
         inputs = ", ".join(f"'{name}'" for name in net.inputs) or "none"
-        raise DataError(f"{path}: there is no data layer to score with; inputs: {inputs}")
-    if not net.outputs:
-        raise GraphError(f"{path}: the net has no outputs to score")
+        phase = "TEST" if net.phase == TEST else "TRAIN"
+        raise DataError(f"{path}: there is no data layer in the {phase} phase; inputs: {inputs}")

@@ -109,7 +109,7 @@ MUTE = (
 READ = MUTE[: MUTE.index("\n")]
 
 ERRORS = [  # id, text of the net, arguments, what the one line says
-    ("no data", DEPLOY, ["--weights", WEIGHTS], "no data layer to score with; inputs: 'x'"),
+    ("no data", DEPLOY, ["--weights", WEIGHTS], "no data layer in the TEST phase; inputs: 'x'"),
     ("no outputs", MUTE, ["--weights", WEIGHTS], "n.prototxt: the net has no outputs to score"),
     ("no file", DEPLOY, ["--weights", "w.caffemodel"], "w.caffemodel: no such file"),
     ("one of two", DEPLOY, ["--weights", f"{WEIGHTS}, w.h5"], "w.h5: no such file"),
