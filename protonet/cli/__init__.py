@@ -15,6 +15,9 @@ USAGE_ERROR = 2
 INTERRUPTED = 130
 
 
+_CAFFES_NAMES = {"device_query": "device"}  # verbs of Caffe's that are called otherwise here
+
+
 class _Commands(click.Group):
     """Finds commands as modules of this package, each with a ``command``."""
 
@@ -23,6 +26,7 @@ class _Commands(click.Group):
         return sorted(name for name in names if not name.startswith("_"))
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        name = _CAFFES_NAMES.get(name, name)
         if name not in self.list_commands(ctx):
             return None
         command = importlib.import_module(f"{__name__}.{name}").command
@@ -37,8 +41,12 @@ def cli() -> None:
 
     \b
     protonet train models/lenet_dsn.prototxt     train a net, or what a solver says
+    protonet test NET --weights W.caffemodel     score it
     protonet summary models/lenet.prototxt       its layers, shapes and costs
     protonet draw models/lenet_dsn.prototxt      a diagram of it
+
+    Caffe's own command lines work as they are, with "protonet" for "caffe":
+    protonet train -solver=s.prototxt -gpu 0, protonet time -model n.prototxt.
     """
 
 
