@@ -91,29 +91,29 @@ def prepare(
     from protonet.schema.write import write_file
 
     found = read_any(path)
-    bare = isinstance(found, NetSource)
-    if not bare:
+    net: NetSource | None = None
+    if isinstance(found, NetSource):
+        net, solver = found, recipe.classic_solver()
+    else:
         found.refuse_unknown()
-    solver = recipe.classic_solver() if bare else found.message
+        solver = found.message
     recipe.override(solver, assignments)
     adjust(solver)
-    derived, why = (None, "")
-    if bare:
-        derived, why = _derive(found)
+    derived, why = _derive(net) if net else (None, "")
     folder = new_folder(Path(out) if out else Path("runs") / Path(path).stem)
-    run = Run(folder, None)
+    run = Run(folder, found)
     effective = folder / _SOLVER_FILE
-    if bare:
+    if net:
         run.notes.append(
             f"{path} is a net without a solver: training with the classic LeNet recipe"
         )
-        _attach_nets(run, solver, found, path, derived, why)
+        _attach_nets(run, solver, net, path, derived, why)
+        # errors about a solver file of the user name its own lines; a bare net has only this one
+        run.source = SolverSource(solver, str(effective))
     if not solver.snapshot_prefix:
         solver.snapshot_prefix = str(folder / Path(path).stem)
     write_file(solver, effective)
     run.notes.append(f"effective solver: {effective}")
-    # errors about a solver file of the user name its own lines, not those of the effective one
-    run.source = SolverSource(solver, str(effective)) if bare else found
     return run
 
 
