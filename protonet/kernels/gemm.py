@@ -7,7 +7,7 @@ import numpy as np
 from protonet.blob import Array
 from protonet.kernels import cpu, scratch, threads
 
-TILES = {32: ((8, 3), (10, 2)), 16: ((4, 3), (5, 2))}
+TILES = {32: (8, 3), 16: (5, 2)}  # rows, columns of vectors; by number of registers
 ITEMS = 16  # work for threads should come in about so many parts
 ITEM_WORK = 64 * 1024  # multiply-adds below which a part is not worth a thread
 COPY_A = 64 * 1024  # values from which on it pays to lay a transposed A straight
@@ -59,10 +59,7 @@ def multiply(
     if trans_a and a.size > COPY_A and N > M // 8:
         a, trans_a = np.ascontiguousarray(a.T), False
     lanes = cpu.lanes()
-    rows, columns = min(
-        TILES[cpu.registers()],
-        key=lambda tile: -(-M // tile[0]) * tile[0] * -(-N // (tile[1] * lanes)) * tile[1],
-    )
+    rows, columns = TILES[cpu.registers()]
     width = columns * lanes
     panels = -(-N // width)
     blocks = -(-M // rows)
@@ -74,7 +71,7 @@ def multiply(
     )
     kernel = product.VARIANTS[rows, columns]
     flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
-    begin = _ZEROS if bias is None else bias
+    added = _ZEROS if bias is None else bias
     factor = np.float32(alpha)
     stretch = min(K, product.STRETCH)
     # A transposed square is written whole.
@@ -83,7 +80,7 @@ def multiply(
     def task(lo: int, hi: int, worker: int) -> None:
         panel, edge = scratch.get("panel", panel_size), scratch.get("edge", edge_size)
         run = np.zeros(3, np.int64)
-        kernel(flat_a, flat_b, flat_c, begin, panel, edge, run, factor, numbers, lo, hi)
+        kernel(flat_a, flat_b, flat_c, added, _ZEROS, panel, edge, run, factor, numbers, lo, hi)
 
     items = panels * -(-M // chunk)
     threads.run(items, task, max(1, ITEM_WORK * items // max(1, M * N * K)))

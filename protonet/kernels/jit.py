@@ -107,14 +107,17 @@ class Kernel:
         function = types.FunctionType(self._function.__code__, scope, self._function.__name__)
         function.__qualname__ = self._function.__qualname__ + self._variant
         function.__module__ = self._function.__module__
+        njit: Any = numba.njit
         options: dict[str, Any] = {
             "nogil": True,
             "boundscheck": False,
             "error_model": "numpy",
             "fastmath": _FASTMATH,
+            "no_cfunc_wrapper": True,  # not called from C, nor helpers from Python: less to compile
         }
         if self._inline:
-            return numba.njit(**options)(function)
+            options["no_cpython_wrapper"] = True
+            return njit(**options)(function)
         folder = self._cache_folder()
         if not folder.exists():
             _announce(folder.parent)
@@ -122,7 +125,7 @@ class Kernel:
         before = config.CACHE_DIR
         config.CACHE_DIR = str(folder)
         try:
-            dispatcher = numba.njit(cache=True, **options)(function)
+            dispatcher = njit(cache=True, **options)(function)
         finally:
             config.CACHE_DIR = before
         dispatcher.compile(self._signature)
