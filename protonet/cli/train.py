@@ -93,7 +93,8 @@ def command(
     TEST phase, it is tested on the source whose name has "test" for "train", and every softmax
     head is scored by itself.
 
-    What the run measures goes into metrics.jsonl in the run folder, for protonet plot.
+    What the run measures goes into metrics.jsonl in the run folder, for protonet plot, and what
+    came of it into report.html: scores, curves, misclassified images, diagram.
 
     The run folder is never overwritten: a number is added to its name. Ctrl-C stops after the
     iteration at hand, with a snapshot to resume from.
@@ -102,6 +103,7 @@ def command(
     from protonet.cli._reporting import reporting
     from protonet.solvers import get_solver
     from protonet.watch.metrics import recording
+    from protonet.watch.report import write_report
     from protonet.watch.several import Several
 
     if weights is not None and resume is not None:
@@ -128,6 +130,8 @@ def command(
             run.discard()
             raise
     _print_result(solver, finished)
+    if solver.iter:
+        print(f"report: {write_report(run.folder, solver, mistakes=finished)}")
 
 
 def _adjustment(

@@ -41,6 +41,14 @@ def test_a_run_and_its_log(cli, run_folder):
     assert cli("plot", "r", "--only", "lr", "--out", "lr.svg").out == "lr.svg: lr\n"
 
 
+def test_the_report_of_a_run(cli, run_folder):
+    page = Path("r/report.html").read_text()
+    for part in ("Test after 12 iterations", "ip1_side", "Mean |gradient| of biases", "diagram of"):
+        assert part in page
+    assert re.search(r"ip2 is wrong on \d+ of 1,024 test records", page)
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
 def test_errors(cli, run_folder, monkeypatch):
     assert cli("plot", "gone").error() == "gone: no such file or folder"
     message = cli("plot", "r", "--out", "r.gif").error()
