@@ -175,12 +175,9 @@ def _learning(node: Node) -> list[str]:
         values = [getattr(p, field_name) for p in node.param.param]
         if values:
             words.append(f"{word} " + ", ".join(f"{v:g}" for v in values))
-    for field_ in node.param.DESCRIPTOR.fields:
-        if not field_.name.endswith("_param") or field_.message_type is None:
+    for given, own in node.param.ListFields():
+        if not given.name.endswith("_param"):
             continue
-        if field_.is_repeated or not node.param.HasField(field_.name):
-            continue
-        own = getattr(node.param, field_.name)
         for filler in ("weight_filler", "bias_filler", "filler"):
             if filler in own.DESCRIPTOR.fields_by_name and own.HasField(filler):
                 words.append(f"{filler.replace('_filler', '')} {getattr(own, filler).type}")

@@ -181,7 +181,7 @@ function table(rows) {
 }
 
 const many = (number) => (number ? number.toLocaleString("en") : "");
-const bytes = (number) => (number ? `${(number / 1e6).toFixed(2)} MB` : "");
+const bytes = (number) => (number < 1e5 ? number && `${number} bytes` : `${(number / 1e6).toFixed(2)} MB`);
 const shape = (axes) => (axes === null ? "?" : axes.join("×") || "scalar");
 
 function links(indices) {

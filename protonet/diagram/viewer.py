@@ -143,6 +143,7 @@ def _layer(layer: Node | Folded) -> dict[str, Any]:
 
     return {
         **layer_data(layer.facts),
+        "bottoms": list(layer.param.bottom),  # not the branches of Splits
         "settings": list(layer.settings),
         "prototxt": write_text(layer.param),
     }
