@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,6 +51,8 @@ class Hdf5Rows:
                 those of its siblings.
         """
         self._paths = paths
+        # files are opened one by one while the net runs, from whichever folder it is in then
+        self._places = [os.path.abspath(path) for path in paths]
         self._names = names
         self._shuffle = shuffle
         self._shuffle_state = shuffle.bit_generator.state if shuffle else {}
@@ -69,7 +72,7 @@ class Hdf5Rows:
         import h5py
 
         try:
-            return h5py.File(self._paths[index], "r")
+            return h5py.File(self._places[index], "r")
         except OSError as error:
             raise DataError(
                 f"'{self._paths[index]}' cannot be read as an HDF5 file: {error}"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,8 +34,16 @@ class Counting:
         return 3
 
 
-def prefetchers() -> int:
-    return sum(t.name == "protonet-prefetch" for t in threading.enumerate())
+def running() -> set[threading.Thread]:
+    gc.collect()
+    return {t for t in threading.enumerate() if t.name == "protonet-prefetch"}
+
+
+@pytest.fixture
+def prefetchers() -> Callable[[], int]:
+    """Return a function that counts the threads started since, whatever other tests left."""
+    before = running()
+    return lambda: len(running() - before)
 
 
 def take(source: Prefetcher[list[int]]) -> int:
@@ -53,7 +62,7 @@ def test_order(depth: int, pause: float) -> None:
     source.close()
 
 
-def test_seek_and_close_go_on_exactly() -> None:
+def test_seek_and_close_go_on_exactly(prefetchers: Callable[[], int]) -> None:
     source = Prefetcher(Counting(), [[], [], []])
     assert [take(source) for _ in range(2)] == [0, 3]
     source.close()
@@ -64,13 +73,14 @@ def test_seek_and_close_go_on_exactly() -> None:
     source.close()
 
 
-def test_no_thread_before_the_first_batch_and_none_after_the_last_reference() -> None:
+def test_no_thread_before_the_first_batch_and_none_after_the_last_reference(
+    prefetchers: Callable[[], int],
+) -> None:
     source = Prefetcher(Counting(), [[], []])
     assert prefetchers() == 0
     take(source)
     assert prefetchers() == 1
     del source
-    gc.collect()
     assert prefetchers() == 0
 
 
