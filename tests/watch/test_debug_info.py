@@ -61,7 +61,7 @@ def test_a_net_by_itself(lines):
     net = protonet.Net(parse_net("debug_info: true\n" + NET), TRAIN)
     net.forward()
     assert lines() == FORWARD
-    net.backward()
+    net.run_backward()
     assert lines() == [*BACKWARD, NORMS]
     np.testing.assert_array_equal(net.params["b"][0].diff, np.full((3, 3), 30))
 
