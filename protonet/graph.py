@@ -121,14 +121,14 @@ def build_graph(
                 f"{place(source.path, line)}layer '{param.name}' ({param.type}): expected include "
                 "or exclude rules, got both"
             )
-        if _included(param, phase, level, wanted):
+        if included(param, phase, level, wanted):
             kept.append((param, line))
     _Builder(graph).build(kept)
     return graph
 
 
-def _included(param: Any, phase: int, level: int, stages: frozenset[str]) -> bool:
-    """Whether a layer takes part, by Caffe's rules: any include, or no exclude, must match."""
+def included(param: Any, phase: int, level: int, stages: frozenset[str]) -> bool:
+    """Whether a LayerParameter takes part in a state: any include, or no exclude, must match."""
     rules = param.include or param.exclude
     matched = any(_matches(rule, phase, level, stages) for rule in rules)
     return matched if param.include else not matched
