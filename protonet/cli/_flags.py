@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import click
@@ -43,7 +44,7 @@ class CaffeCommand(click.Command):
     """A command that takes its options the way Caffe's tools do, besides click's."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, self._in_clicks_form(args))
+        return super().parse_args(ctx, self._in_clicks_form(ctx, args))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)
@@ -59,10 +60,10 @@ class CaffeCommand(click.Command):
                 "Options may have one dash or two, '=' or a space before the value."
             )
 
-    def _flags(self) -> dict[str, tuple[str, click.Parameter]]:
+    def _flags(self, ctx: click.Context) -> dict[str, tuple[str, click.Parameter]]:
         """Return what may follow the dashes: how click knows the option, and the option."""
         flags: dict[str, tuple[str, click.Parameter]] = {}
-        for param in self.params:
+        for param in self.get_params(ctx):
             if isinstance(param, FlagArgument):
                 flags[_plain(param.flag)] = (f"--{param.flag}", param)
             elif isinstance(param, click.Option):
@@ -71,8 +72,8 @@ class CaffeCommand(click.Command):
                     flags[_plain(name)] = flags[_plain(name).replace("no_", "no", 1)] = name, param
         return flags
 
-    def _in_clicks_form(self, args: Iterable[str]) -> list[str]:
-        flags = self._flags()
+    def _in_clicks_form(self, ctx: click.Context, args: Iterable[str]) -> list[str]:
+        flags = self._flags(ctx)
         first: list[str] = []
         others: list[str] = []
         rest = iter(args)
@@ -80,8 +81,12 @@ class CaffeCommand(click.Command):
             match = _FLAG.fullmatch(arg)
             if arg == "--":
                 others += [arg, *rest]
-            elif match is None or _plain(match[1]) not in flags:
+            elif match is None:
                 others.append(arg)
+            elif _plain(match[1]) not in flags:
+                close = get_close_matches(_plain(match[1]), list(flags))
+                names = [flags[name][0] for name in close]
+                raise click.NoSuchOption(f"--{match[1]}", possibilities=names, ctx=ctx)
             else:
                 name, param = flags[_plain(match[1])]
                 value = match[2]
