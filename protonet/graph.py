@@ -87,14 +87,25 @@ def place(path: str, line: int) -> str:
     return f"{path}: " if path else ""
 
 
+MISSING = "produced by no layer"
+"""The type of what stands in a tolerant graph for a blob that no layer makes."""
+
+
 def build_graph(
-    source: Any, phase: int | None = None, level: int | None = None, stages: Iterable[str] = ()
+    source: Any,
+    phase: int | None = None,
+    level: int | None = None,
+    stages: Iterable[str] = (),
+    *,
+    tolerant: bool = False,
 ) -> Graph:
     """Return the graph of a net for one state.
 
     Args:
         source: what ``schema.read_net`` returns: an upgraded NetParameter with path and lines.
         phase, level, stages: the state; where not given, that of the net file's own ``state {}``.
+        tolerant: for diagrams: a blob that no layer makes comes from a layer of type ``MISSING``,
+            and a note says so.
 
     Raises:
         GraphError: a layer that includes and excludes, an unknown bottom, a top made twice,
@@ -123,7 +134,7 @@ def build_graph(
             )
         if included(param, phase, level, wanted):
             kept.append((param, line))
-    _Builder(graph).build(kept)
+    _Builder(graph, tolerant).build(kept)
     return graph
 
 
@@ -147,8 +158,10 @@ def _matches(rule: Any, phase: int, level: int, stages: frozenset[str]) -> bool:
 class _Builder:
     """Resolves names into a Graph: first who reads what, then Splits where several do."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, tolerant: bool) -> None:
         self.graph = graph
+        self.tolerant = tolerant
+        self.missing: list[GraphLayer] = []
         self.current: dict[str, BlobRef] = {}
         self.made_by: dict[BlobRef, str] = {}
         self.readers: dict[BlobRef, int] = {}
@@ -157,7 +170,7 @@ class _Builder:
     def build(self, kept: Sequence[tuple[Any, int]]) -> None:
         self.kept = [param for param, _ in kept]
         plain = [self._resolve(param, line) for param, line in kept]
-        self._insert_splits(plain)
+        self._insert_splits([*self.missing, *plain])
         graph = self.graph
         read = {ref for layer in graph.layers for ref in layer.bottoms}
         made = [ref for layer in graph.layers for ref in layer.tops]
@@ -180,10 +193,15 @@ class _Builder:
         for name in param.bottom:
             ref = self.current.get(name)
             if ref is None:
-                hint = self._made_below(param, name) or did_you_mean(name, set(self.current))
-                raise self._error(
+                below = self._made_below(param, name)
+                hint = below or did_you_mean(name, set(self.current))
+                error = self._error(
                     param, line, f"bottom '{name}' is not produced by any layer above{hint}"
                 )
+                if below or not self.tolerant:
+                    raise error
+                self.graph.notes.append(str(error))
+                ref = self._missing(type(param)(), name)
             bottoms.append(ref)
             self.readers[ref] = self.readers.get(ref, 0) + 1
         tops = []
@@ -210,6 +228,15 @@ class _Builder:
             if weight:
                 self.readers[ref] = self.readers.get(ref, 0) + 1
         return GraphLayer(param, tuple(bottoms), tuple(tops), line)
+
+    def _missing(self, param: Any, name: str) -> BlobRef:
+        """Add what stands for the maker of a blob that has none."""
+        param.name, param.type = name, MISSING
+        param.top.append(name)
+        ref = self.current[name] = BlobRef(name)
+        self.made_by[ref] = name
+        self.missing.append(GraphLayer(param, (), (ref,)))
+        return ref
 
     def _made_below(self, reader: Any, name: str) -> str:
         """Say which later layer makes a blob, and whether it does so from what ``reader`` makes."""

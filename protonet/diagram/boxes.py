@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from protonet.blob import Shape
 from protonet.diagram.model import Diagram, Node
 from protonet.diagram.text_width import shortened, text_width
+from protonet.graph import MISSING
 from protonet.summary import shape_text
 
 DETAILS = ("brief", "normal", "full")
@@ -140,6 +141,8 @@ def weight_text(weight: float) -> str:
 
 def plain_trouble(node: Node) -> str:
     """Return what is wrong with a layer, without the place and name that the box shows anyway."""
+    if node.facts.type == MISSING:
+        return ""
     if node.unknown:
         return "unknown layer type"
     _, found, text = node.facts.trouble.partition(f"({node.facts.type}): ")
@@ -162,7 +165,7 @@ def _lines(node: Node, detail: str) -> list[tuple[str, str]]:
         lines += [(line, FAINT) for line in _wrapped(_learning(node), " · ")]
     if node.loss_weight is not None and (detail != "brief" or node.loss_weight != 1):
         lines.append((f"loss weight {weight_text(node.loss_weight)}", RED))
-    if node.facts.trouble:
+    if plain_trouble(node):
         lines += [(line, RED) for line in _wrapped(plain_trouble(node).split(), " ")]
     lines += [(line, "#7a4f00") for c in node.changes for line in _wrapped(c.split(), " ")]
     return lines

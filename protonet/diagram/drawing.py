@@ -200,7 +200,7 @@ def plan_for_drawing(
     source: Any, phase: int, level: int | None, stages: Iterable[str], shapes: Mapping[str, Shape]
 ) -> Plan:
     """Return the plan of a net for one state, with all that can be known of it."""
-    graph = build_graph(source, phase, level, stages)
+    graph = build_graph(source, phase, level, stages, tolerant=True)
     # a shape may be for a data layer of the other phase
     here = {name for layer in graph.layers for name in (ref.name for ref in layer.tops)}
     fitting = {name: shape for name, shape in shapes.items() if name in here}

@@ -148,37 +148,21 @@ def _room(item: Item, vertical: bool) -> float:
 
 
 def _solve(layout: Layout, detail: str) -> None:
-    import graphlay
-
     vertical = layout.vertical
     sizes = []
     for item in layout.items:
         _make_room(item, vertical)
         room, box = _room(item, vertical), item.box
         sizes.append((box.width, box.height + room) if vertical else (box.width + room, box.height))
-    request = {
-        "nodes": [
-            {"key": str(i), "shape": "box", "size": {"width": w, "height": h}}
-            for i, (w, h) in enumerate(sizes)
-        ],
-        "edges": [
-            {"source": wire.source, "target": wire.target, "weight": 1.0} for wire in layout.wires
-        ],
-    }
-    solved: Any = graphlay.layout(
-        request,
-        options={
-            "direction": "topbottom" if vertical else "leftright",
-            "spacing": {
-                "layer_gap": _GAP[detail],
-                "node_gap": _BESIDE,
-                "dummy_gap": 14.0,
-                "port_gap": 10.0,
-                "isolated_gap": 24.0,
-            },
-            "routing": {"merge_edges": "forks", "port_sides": "facing_only"},
-        },
-    )
+    solved = _ask(layout, sizes, detail, set())
+    if not vertical:
+        # a label stands on the line: where several leave a box, all are to start along that one
+        starts: dict[int, set[float]] = {}
+        for wire, edge in zip(layout.wires, solved.edges, strict=True):
+            if layout.items[wire.source].label:
+                starts.setdefault(wire.source, set()).add(edge["points"][0]["y"])
+        centred = {source for source, ys in starts.items() if len(ys) > 1}
+        solved = _ask(layout, sizes, detail, centred) if centred else solved
     for item, (w, h), node in zip(layout.items, sizes, solved.nodes, strict=True):
         item.x, item.y = node["center"]["x"] - w / 2, node["center"]["y"] - h / 2
         if item.leads_out:
@@ -191,6 +175,41 @@ def _solve(layout: Layout, detail: str) -> None:
             source.foot.append(foot)
     layout.forks = sorted({(p["x"], p["y"]) for p in solved.raw.get("junctions", [])})
     _normalise(layout)
+
+
+def _ask(layout: Layout, sizes: list[tuple[float, float]], detail: str, centred: set[int]) -> Any:
+    """Let graphlay solve it; lines of the sources in ``centred`` leave from the middle."""
+    import graphlay
+
+    middle = {"source_port": {"offset": {"side": "right", "t": 0.0}}}
+    return graphlay.layout(
+        {
+            "nodes": [
+                {"key": str(i), "shape": "box", "size": {"width": w, "height": h}}
+                for i, (w, h) in enumerate(sizes)
+            ],
+            "edges": [
+                {
+                    "source": wire.source,
+                    "target": wire.target,
+                    "weight": 1.0,
+                    **(middle if wire.source in centred else {}),
+                }
+                for wire in layout.wires
+            ],
+        },
+        options={
+            "direction": "topbottom" if layout.vertical else "leftright",
+            "spacing": {
+                "layer_gap": _GAP[detail],
+                "node_gap": _BESIDE,
+                "dummy_gap": 14.0,
+                "port_gap": 10.0,
+                "isolated_gap": 24.0,
+            },
+            "routing": {"merge_edges": "forks", "port_sides": "facing_only"},
+        },
+    )
 
 
 def _foot(item: Item, vertical: bool) -> list[Point]:

@@ -12,7 +12,7 @@ from typing import Any
 from protonet.blob import Shape
 from protonet.diagram.kinds import kind_of
 from protonet.diagram.settings import settings
-from protonet.graph import BlobRef
+from protonet.graph import MISSING, BlobRef
 from protonet.plan import LayerFacts, Plan, Step, layer_facts
 
 
@@ -153,7 +153,7 @@ def build_diagram(plan: Plan) -> Diagram:
         edges=[],
         parameters=sum(f.parameters for f in facts),
         multiply_adds=sum(f.multiply_adds for f in facts),
-        notes=list(plan.assumed),
+        notes=[*graph.notes, *plan.assumed],
     )
     made: dict[BlobRef, _Made] = {}
     for step, fact in zip(plan.steps, facts, strict=True):
@@ -163,7 +163,7 @@ def build_diagram(plan: Plan) -> Diagram:
             _fold(step, fact, diagram, made)
         else:
             _add(step, fact, diagram, made)
-        if fact.trouble and fact.trouble.startswith(graph.path or "layer "):
+        if fact.trouble.startswith(graph.path or "layer ") and fact.type != MISSING:
             diagram.notes.append(fact.trouble)
     mark_side_branches(diagram)
     return diagram

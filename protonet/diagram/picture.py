@@ -308,7 +308,7 @@ def _tip(node: Node) -> str:
     if node.loss_weight is not None:
         lines.append(f"loss weight {weight_text(node.loss_weight)}")
     lines += [f"in place: {fold.facts.name} ({fold.facts.type})" for fold in node.folded]
-    lines += [plain_trouble(node)] if node.facts.trouble else []
+    lines += [plain_trouble(node)] if plain_trouble(node) else []
     return "\n".join([*lines, *node.changes])
 
 

@@ -121,7 +121,7 @@ def node_lines(node: Node, detail: str) -> list[str]:
         lines.append(f"{quantity(node.multiply_adds)} multiply-adds")
     if node.loss_weight is not None:
         lines.append(f"loss weight {weight_text(node.loss_weight)}")
-    if node.facts.trouble:
+    if plain_trouble(node):
         lines.append(plain_trouble(node))
     lines += node.changes
     if node.folded:

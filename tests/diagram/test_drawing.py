@@ -27,6 +27,16 @@ def test_stored_drawings(name):
     assert stored.make(name).decode() == (stored.FOLDER / name).read_text(encoding="utf-8")
 
 
+def test_pictures_of_the_documentation():
+    folder = ROOT / "docs" / "draw"
+    pictures = {
+        "lenet_dsn.svg": draw(DSN),
+        "lenet_dsn_diff.svg": draw(DSN, against=MODELS / "lenet.prototxt"),
+    }
+    for name, drawing in pictures.items():
+        assert drawing.render("svg") == (folder / name).read_bytes(), name
+
+
 def test_same_bytes_in_another_process():
     code = (
         "import sys, protonet, hashlib\n"
@@ -148,13 +158,13 @@ def test_errors(call, error, message):
 
 def test_phase_that_cannot_be_drawn_leaves_the_other():
     text = (
-        'layer { name: "d" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } '
-        "include { phase: TEST } } "
-        'layer { name: "r" type: "ReLU" bottom: "x" top: "y" }'
+        'layer { name: "d" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } } '
+        'layer { name: "r" type: "ReLU" bottom: "x" top: "y" } '
+        'layer { name: "s" type: "ReLU" bottom: "x" top: "y" include { phase: TRAIN } }'
     )
     drawing = draw(parse_net(text), phase=protonet.TEST)
     assert drawing.others == []
-    assert "other phase: layer 'r' (ReLU): bottom 'x'" in drawing.diagram.notes[-1]
+    assert "other phase: layer 's' (ReLU): top 'y' is already" in drawing.diagram.notes[-1]
     with pytest.raises(GraphError):
         draw(parse_net(text))
 

@@ -7,11 +7,14 @@ from places import MODELS
 
 from protonet.diagram.boxes import LABEL
 from protonet.diagram.compare import compare
+from protonet.diagram.drawing import draw
 from protonet.diagram.fold import fold_repeats
 from protonet.diagram.layout import RANKDIRS, lay_out
 from protonet.diagram.picture import picture
 from protonet.diagram.scene import Disc, Group, Path, Rect
 from protonet.diagram.text_width import text_width
+from protonet.layer import TEST
+from protonet.schema.read import NetSource, read_any
 
 from .make import diagram
 from .nets import NETS, resnet
@@ -110,6 +113,22 @@ def test_geometry(name, rankdir, detail, columns):
         for wire in layout.wires:
             for a, b in pairwise(wire.points):
                 assert not crosses(a, b, label), f"{name}: a line through {item.label}"
+
+
+NETS_SHIPPED = sorted(MODELS.rglob("*.prototxt"))
+
+
+@pytest.mark.parametrize(
+    "path", NETS_SHIPPED, ids=[str(p.relative_to(MODELS)) for p in NETS_SHIPPED]
+)
+def test_geometry_of_the_nets_shipped(path, monkeypatch):
+    source = read_any(path)
+    if not isinstance(source, NetSource):
+        return
+    for built in (draw(source).diagram, draw(source, phase=TEST, fold=True).diagram):
+        monkeypatch.setitem(DIAGRAMS, "shipped", built)
+        test_geometry("shipped", "TB", "normal", 1)
+        test_geometry("shipped", "LR", "brief", 2)
 
 
 def on_border(point, box):

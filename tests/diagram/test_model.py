@@ -86,6 +86,17 @@ def test_unknown_layers_keep_their_place():
     assert any("unknown layer type 'SpatialPyramidAttention'" in note for note in built.notes)
 
 
+def test_blobs_that_no_layer_makes():
+    built = diagram(ip("a", "x") + one("ReLU", "r", "a", "a") + ip("b", "x") + ip("c", "a"))
+    assert lines(built) == [("x", "a", "x"), ("x", "b", "x"), ("a", "c", "a")]
+    missing = node(built, "x")
+    assert (missing.facts.type, missing.kind) == ("produced by no layer", "unknown")
+    assert [f.facts.name for f in node(built, "a").folded] == ["r"]
+    assert built.notes[0] == (
+        "net.prototxt:1: layer 'a' (InnerProduct): bottom 'x' is not produced by any layer above"
+    )
+
+
 def test_python_layer_that_raises_is_drawn(tmp_path, monkeypatch):
     (tmp_path / "broken_layer.py").write_text(
         "from protonet import Layer\n"
