@@ -26,6 +26,7 @@ _log = logging.getLogger("protonet")
 _ROUND = 16  # floats: each parameter starts on a cache line of its arena
 
 Hook = Callable[[str], None]
+IndexHook = Callable[[int], None]
 
 
 class Net:
@@ -80,9 +81,10 @@ class Net:
         self.outputs = graph.outputs
         self.learnable: list[Param] = self.plan.learnable()
         self.debug_info = DebugInfo(self, _log.info) if graph.debug_info else None
-        self._index = {step.layer.name: i for i, step in enumerate(self.steps)}
-        self._before: dict[str, list[Hook]] = {"forward": [], "backward": []}
-        self._after: dict[str, list[Hook]] = {"forward": [], "backward": []}
+        # of layers of one name, the first
+        self._index = {step.layer.name: i for i, step in reversed(list(enumerate(self.steps)))}
+        self._before: dict[str, list[IndexHook]] = {"forward": [], "backward": []}
+        self._after: dict[str, list[IndexHook]] = {"forward": [], "backward": []}
         self._allocate(share_with)
         self._seed_losses()
         if weights is not None:
@@ -235,7 +237,7 @@ class Net:
             step = steps[i]
             layer = step.layer
             for hook in before:
-                hook(layer.name)
+                hook(i)
             for blob, shape in zip(step.bottom, step.seen, strict=True):
                 if blob.shape != shape:
                     self._reshape(step)
@@ -248,7 +250,7 @@ class Net:
                     # the weights are where backward starts from, and a user may have changed them
                     loss += float(np.vdot(blob.data, blob.diff))
             for hook in after:
-                hook(layer.name)
+                hook(i)
         return loss
 
     def run_backward(self, indices: Iterable[int] | None = None) -> None:
@@ -259,12 +261,12 @@ class Net:
             if not step.backward:
                 continue
             for hook in before:
-                hook(step.layer.name)
+                hook(i)
             step.layer.backward(step.top, step.propagate_down, step.bottom)
             if self.debug_info is not None:
                 self.debug_info.backward(step)
             for hook in after:
-                hook(step.layer.name)
+                hook(i)
         if self.debug_info is not None and indices is None:
             self.debug_info.all_parameters()
 
@@ -323,19 +325,22 @@ class Net:
 
     def before_forward(self, hook: Hook) -> None:
         """Call ``hook(layer name)`` before each layer runs forward."""
-        self._before["forward"].append(hook)
+        self._before["forward"].append(self._by_name(hook))
 
     def after_forward(self, hook: Hook) -> None:
         """Call ``hook(layer name)`` after each layer has run forward."""
-        self._after["forward"].append(hook)
+        self._after["forward"].append(self._by_name(hook))
 
     def before_backward(self, hook: Hook) -> None:
         """Call ``hook(layer name)`` before each layer runs backward."""
-        self._before["backward"].append(hook)
+        self._before["backward"].append(self._by_name(hook))
 
     def after_backward(self, hook: Hook) -> None:
         """Call ``hook(layer name)`` after each layer has run backward."""
-        self._after["backward"].append(hook)
+        self._after["backward"].append(self._by_name(hook))
+
+    def _by_name(self, hook: Hook) -> IndexHook:
+        return lambda i: hook(self.layers[i].name)
 
     def output_values(self) -> Iterator[tuple[str, float, float]]:
         """Yield (name, value, loss weight) for each value of each output, as logs list them."""

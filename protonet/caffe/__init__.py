@@ -1,59 +1,79 @@
-"""pycaffe's names: ``import protonet.caffe as caffe``."""
+"""pycaffe's API: ``import protonet.caffe as caffe``, and scripts written for pycaffe run.
 
-from __future__ import annotations
+:func:`install` makes a plain ``import caffe`` find this package from then on, and
+``python -m protonet.caffe script.py`` runs a script that way without touching it.
 
-import os
-from typing import Any
+Where this differs from pycaffe is listed in ``docs/pycaffe.md``.
+"""
 
-from protonet import net as _net
-from protonet import solvers as _solvers
-from protonet.layer import TEST, TRAIN
-from protonet.layers import layer_types
+from protonet.caffe import io
+from protonet.caffe.alias import install
+from protonet.caffe.classifier import Classifier
+from protonet.caffe.detector import Detector
+from protonet.caffe.machine import (
+    NCCL,
+    Timer,
+    has_nccl,
+    init_log,
+    log,
+    set_device,
+    set_mode_cpu,
+    set_mode_gpu,
+    set_multiprocess,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
+)
+from protonet.caffe.net import Net, layer_type_list
+from protonet.caffe.net_spec import NetSpec, layers, params, to_proto
+from protonet.caffe.solver import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    NesterovSolver,
+    RMSPropSolver,
+    SGDSolver,
+    get_solver,
+)
+from protonet.layer import TEST, TRAIN, Layer
 from protonet.random import set_random_seed
 
+__version__ = "1.0.0"  # of the Caffe whose API this is
+
 __all__ = [
+    "NCCL",
     "TEST",
     "TRAIN",
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
+    "Classifier",
+    "Detector",
+    "Layer",
+    "NesterovSolver",
     "Net",
+    "NetSpec",
+    "RMSPropSolver",
     "SGDSolver",
+    "Timer",
     "get_solver",
+    "has_nccl",
+    "init_log",
+    "install",
+    "io",
     "layer_type_list",
+    "layers",
+    "log",
+    "params",
+    "set_device",
     "set_mode_cpu",
+    "set_mode_gpu",
+    "set_multiprocess",
     "set_random_seed",
+    "set_solver_count",
+    "set_solver_rank",
+    "solver_count",
+    "solver_rank",
+    "to_proto",
 ]
-
-_Path = str | os.PathLike[str]
-
-
-class Net(_net.Net):
-    """A net, with pycaffe's arguments: ``Net(file, phase)`` or ``Net(file, weights, phase)``."""
-
-    def __init__(self, file: _Path, *args: Any, **options: Any) -> None:
-        if len(args) == 2:
-            options["weights"], options["phase"] = args
-        elif args:
-            options["phase"] = args[0]
-        super().__init__(file, **options)
-
-
-def get_solver(file: _Path) -> _solvers.Solver:
-    """Return the solver that a solver prototxt asks for."""
-    return _solvers.get_solver(file)
-
-
-def SGDSolver(file: _Path) -> _solvers.Solver:  # noqa: N802 - pycaffe's name
-    """Return an SGD solver for a solver prototxt, whatever type it names."""
-    from protonet.schema.read import read_solver
-
-    source = read_solver(file)
-    source.message.type = "SGD"
-    return _solvers.get_solver(source)
-
-
-def layer_type_list() -> list[str]:
-    """Return the names of all layer types."""
-    return sorted(layer_types())
-
-
-def set_mode_cpu() -> None:
-    """Do nothing: protonet always computes on the CPU."""

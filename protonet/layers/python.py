@@ -50,7 +50,7 @@ class Python(Layer):
             raise self.error("expected python_param with module and layer", GraphError)
         user_class = self._find_class(p.module, p.layer)
         self.user: Any = self._call(user_class, param)
-        self.user.param_str = p.param_str
+        self.user.param_str = self.user.param_str_ = p.param_str  # two generations of pycaffe's
         self.user.phase = phase
         if not self.user.type:
             self.user.type = self.type
@@ -72,7 +72,13 @@ class Python(Layer):
         return found
 
     def _load(self, module: str) -> ModuleType:
-        """Import a module, from the current folder when it lies nowhere else."""
+        """Import a module, from the current folder when it lies nowhere else.
+
+        What it imports as ``caffe`` is protonet's, unless the user has another.
+        """
+        from protonet.caffe.alias import offer
+
+        offer()
         here = os.getcwd()
         try:
             return importlib.import_module(module)
@@ -109,6 +115,12 @@ class Python(Layer):
         if name == "user":  # not made yet
             raise AttributeError(name)
         return getattr(self.user, name)
+
+    def resume_state(self) -> dict[str, Any]:
+        return dict(self._call(self.user.resume_state))
+
+    def resume_from(self, state: dict[str, Any]) -> None:
+        self._call(self.user.resume_from, state)
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         self._call(self.user.setup, bottom, top)

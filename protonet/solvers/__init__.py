@@ -13,7 +13,7 @@ from typing import Any
 from protonet.errors import PrototxtError, did_you_mean
 from protonet.solvers.solver import RULES, Solver
 
-__all__ = ["Solver", "get_solver", "solver_types"]
+__all__ = ["Solver", "get_solver", "rule_of", "solver_types"]
 
 
 def solver_types() -> dict[str, type[Solver]]:
@@ -21,6 +21,21 @@ def solver_types() -> dict[str, type[Solver]]:
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     return RULES
+
+
+def rule_of(source: Any) -> type[Solver]:
+    """Return the solver class that a solver asks for.
+
+    Raises:
+        PrototxtError: an unknown type.
+    """
+    known = solver_types()
+    name = source.message.type or "SGD"
+    if name not in known:
+        place = source.path and f"{source.path}:{source.field_lines.get('type', 1)}: "
+        hint = did_you_mean(name, set(known)) or "; known types: " + ", ".join(sorted(known))
+        raise PrototxtError(f"{place}unknown solver type '{name}'{hint}")
+    return known[name]
 
 
 def get_solver(source: Any, **options: Any) -> Solver:
@@ -37,10 +52,4 @@ def get_solver(source: Any, **options: Any) -> Solver:
         from protonet.schema.read import read_solver
 
         source = read_solver(source)
-    known = solver_types()
-    name = source.message.type or "SGD"
-    if name not in known:
-        place = source.path and f"{source.path}:{source.field_lines.get('type', 1)}: "
-        hint = did_you_mean(name, set(known)) or "; known types: " + ", ".join(sorted(known))
-        raise PrototxtError(f"{place}unknown solver type '{name}'{hint}")
-    return known[name](source, **options)
+    return rule_of(source)(source, **options)

@@ -89,7 +89,7 @@ def _build(solver: Solver, source: Any, state: Any, phase: int, **options: Any) 
         if given.HasField("phase"):
             phase = given.phase
     level = state.level if state.HasField("level") else own.level
-    return Net(source, phase, level=level, stages=list(state.stage), **options)
+    return solver.net_class(source, phase, level=level, stages=list(state.stage), **options)
 
 
 def _source(solver: Solver, field: str) -> Any:

@@ -20,6 +20,7 @@ from protonet import random
 from protonet.blob import Array, aligned_zeros
 from protonet.errors import OutputError, PrototxtError
 from protonet.kernels import update
+from protonet.net import Net
 from protonet.scoring import score
 from protonet.solvers import nets
 from protonet.solvers.lr_policy import check_policy, current_step, learning_rate
@@ -27,6 +28,7 @@ from protonet.solvers.snapshot import load_state, save_state
 from protonet.watch.debug_info import DebugInfo
 from protonet.watch.reporter import Reporter
 
+NetClass = type[Net]
 RuleClass = TypeVar("RuleClass", bound="type[Solver]")
 RULES: dict[str, type[Solver]] = {}
 
@@ -66,6 +68,7 @@ class Solver:
 
     type: ClassVar[str] = ""
     history_per_param: ClassVar[int] = 1
+    net_class: ClassVar[NetClass] = Net
 
     def __init__(
         self,
