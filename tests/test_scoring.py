@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import protonet
+from protonet.graph import build_graph
+from protonet.layer import TEST, TRAIN
 from protonet.schema.read import parse_net
-from protonet.scoring import WholePass, score
+from protonet.scoring import WholePass, net_to_score, score
 
 TEXT = """
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
@@ -42,3 +44,29 @@ def test_stopping(net):
 def test_whole_pass():
     assert (WholePass(10, 4).batches, WholePass(10, 4).repeated) == (3, 2)
     assert (WholePass(8, 4).batches, WholePass(8, 4).repeated) == (2, 0)
+
+
+TRAIN_ONLY = """
+layer { name: "d" type: "Data" top: "x" top: "label" include { phase: TRAIN }
+  data_param { source: "mnist_train_lmdb" batch_size: 64 rand_skip: 7 } }
+layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
+  inner_product_param { num_output: 10 } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
+
+
+def test_the_net_that_scores(tmp_path):
+    path = tmp_path / "n.prototxt"
+    path.write_text(TRAIN_ONLY)
+    derived = net_to_score(path)
+    assert "no TEST part: testing on the 10,000 records" in derived.note
+    graph = build_graph(derived.source, TEST)
+    assert [la.name for la in graph.layers if not la.inserted] == [
+        *("d", "ip", "loss", "loss_accuracy")
+    ]
+    data = graph.layers[0].param.data_param
+    assert (data.source, data.batch_size, data.rand_skip) == ("mnist_test_lmdb", 100, 0)
+    as_it_is = net_to_score(path, TRAIN)
+    assert (as_it_is.note, len(as_it_is.source.message.layer)) == ("", 3)
+    path.write_text(TRAIN_ONLY.replace("mnist_train", "digits"))
+    assert "taken as it is" in net_to_score(path).note

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from protonet.timing import Pass, Timing
 
 
+_WIDE = 120  # columns of a terminal from which the table has all there is to tell
+
+
 @click.command(name="time", cls=CaffeCommand)
 @click.argument("net", cls=FlagArgument, flag="model", type=click.Path())
 @click.option(
@@ -80,11 +83,11 @@ def command(
     else:
         console = output_console()
         console.print(
-            f"{net}: {iterations} iterations, {threads.count()} threads",
+            f"{net}: {iterations} iterations, {threads.count()} threads, milliseconds",
             markup=False,
             highlight=False,
         )
-        console.print(_table(timing))
+        console.print(_table(timing, wide=console.width >= _WIDE))
 
 
 def _plain(timing: Timing) -> dict[str, Any]:
@@ -114,26 +117,36 @@ def _plain_pass(one: Pass) -> dict[str, Any]:
     }
 
 
-def _table(timing: Timing) -> Any:
+def _table(timing: Timing, wide: bool) -> Any:
+    """Return the times as a table; a narrow one is without types and minima."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, show_footer=True)
-    sums = ["total", "", *_cells(timing.forward), *_cells(timing.backward), "100.0%"]
-    ways = [f"{way} {what}" for way in ("forward", "backward") for what in ("ms", "min")]
-    ways.insert(2, "GFLOP/s")
-    for i, name in enumerate(["layer", "type", *ways, "GFLOP/s", "share"]):
-        text = i < 2
+    both = [*_cells(timing.forward, wide), *_cells(timing.backward, wide)]
+    sums = ["total", *[""] * wide, *both, "100.0%"]
+    ways = [n for way in ("forward", "backward") for n in (way, *["min"] * wide, "GFLOP/s")]
+    texts = ["layer", *["type"] * wide]
+    for name, footer in zip([*texts, *ways, "share"], sums, strict=True):
         table.add_column(
-            name, sums[i], justify="left" if text else "right", overflow="fold", no_wrap=not text
+            name,
+            footer,
+            justify="left" if name in texts else "right",
+            overflow="fold",
+            no_wrap=name not in texts,
         )
     for layer in timing.layers:
-        back = _cells(layer.backward) if layer.backward else ("", "", "")
-        row = (layer.name, layer.type, *_cells(layer.forward), *back, f"{layer.share:.1%}")
-        table.add_row(*row)
+        back = _cells(layer.backward, wide) if layer.backward else [""] * (2 + wide)
+        table.add_row(
+            layer.name,
+            *[layer.type] * wide,
+            *_cells(layer.forward, wide),
+            *back,
+            f"{layer.share:.1%}",
+        )
     return table
 
 
-def _cells(one: Pass) -> tuple[str, str, str]:
-    speed = f"{one.gflops:.1f}" if one.multiply_adds else ""
-    return f"{one.mean * 1e3:.3f}", f"{one.least * 1e3:.3f}", speed
+def _cells(one: Pass, wide: bool) -> list[str]:
+    times = [f"{seconds * 1e3:.3f}" for seconds in (one.mean, *[one.least] * wide)]
+    return [*times, f"{one.gflops:.1f}" if one.multiply_adds else ""]

@@ -6,6 +6,11 @@ import re
 import pytest
 from places import MODELS
 
+import protonet
+from protonet.cli.time import _table
+from protonet.schema.read import parse_net
+from protonet.timing import time_net
+
 DSN = MODELS / "lenet_dsn.prototxt"
 DEPLOY = (
     'name: "d"\n'
@@ -82,3 +87,10 @@ def test_errors_are_one_line(cli, tmp_path, text, args, message):
 def test_no_net(cli):
     assert cli("time").error() == "missing argument 'NET'"
     assert cli("time", "gone.prototxt").error() == "gone.prototxt: no such file"
+
+
+def test_a_narrow_table_leaves_out_types_and_minima():
+    timing = time_net(protonet.Net(parse_net(DEPLOY)), 1, lambda: None)
+    names = {wide: [c.header for c in _table(timing, wide).columns] for wide in (True, False)}
+    assert names[False] == ["layer", "forward", "GFLOP/s", "backward", "GFLOP/s", "share"]
+    assert [n for n in names[True] if n not in ("type", "min")] == names[False]
