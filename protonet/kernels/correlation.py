@@ -20,6 +20,8 @@ from protonet.kernels.correlation_plan import (
     COLUMN_CLASSES,
     GROUPS,
     IMAGES,
+    JOINED,
+    JOINED_STEP,
     LANES_ARE_IMAGES,
     MARGIN_LEFT,
     RESULT,
@@ -27,7 +29,10 @@ from protonet.kernels.correlation_plan import (
     RESULT_STEP,
     ROW_CLASS,
     ROW_FIRST,
+    ROW_SHIFT,
+    ROW_STEP,
     SOURCE_CHANNELS,
+    SOURCE_HEIGHT,
     SOURCE_PLANE,
     SOURCE_STEP,
     SOURCE_WIDTH,
@@ -59,66 +64,64 @@ def _square(
 
 
 @kernel("inline")
-def clear(staged: Array, start: int, stop: int) -> None:
+def _clear(staged: Array, start: int, stop: int) -> None:
     """Write zeros from byte start to stop - 1."""
     for i in range(start // 4, stop // 4):
         staged[i] = 0
 
 
 @kernel("inline")
-def stage_row(source: int, target: int, images: int, numbers: Ints) -> None:
-    """Copy one source row to ``[column][channel][lane]``.
-
-    Args:
-        source, target: addresses of the row in the first channel of the first image, and of its
-            first column.
-        images: how many of LANES images there are; unused when lanes are not images.
-        numbers: of the plan.
-    """
-    width, pixel = numbers[SOURCE_WIDTH], numbers[STAGED_PIXEL]
-    plane, channels = numbers[SOURCE_PLANE], numbers[SOURCE_CHANNELS]
-    squares, across = channels, plane * channels * numbers[GROUPS]  # a square: images x columns
-    along, rows, lanes = plane, images, LANES
-    if not numbers[LANES_ARE_IMAGES]:
-        squares, across = (channels + LANES - 1) // LANES, plane  # a square: channels x columns
-        along = plane * LANES
-    for x in range(0, width, LANES):
-        for q in range(squares):
-            if not numbers[LANES_ARE_IMAGES]:
-                rows = lanes = min(LANES, channels - q * LANES)
-            _square(
-                source + x * 4 + q * along, across, rows, min(LANES, width - x),
-                target + x * pixel + q * VECTOR_BYTES, pixel, lanes,
-            )  # fmt: skip
-
-
-@kernel("inline")
-def clear_margins(staged: Array, start: int, numbers: Ints) -> None:
-    """Write zeros left and right of the image into the staged row that begins at byte start."""
-    pixel, left = numbers[STAGED_PIXEL], numbers[MARGIN_LEFT]
-    clear(staged, start, start + left * pixel)
-    right = start + (left + numbers[SOURCE_WIDTH]) * pixel
-    clear(staged, right, start + numbers[STAGED_WIDTH] * pixel)
-
-
-@kernel("inline")
 def stage(
     source: int, staged: Array, first: int, last: int, offset: int, images: int, numbers: Ints
 ) -> None:
-    """Copy source rows first to last - 1 to ``[row][column][channel][lane]``, margins zero.
+    """Copy source rows to ``[row][column][channel][lane]``, what lies outside the image zero.
+
+    Staged row y is source row y. Or, if rows are joined, it is ``[column][k][channel]`` with what
+    of the source lies in rows y * ROW_STEP - ROW_SHIFT + k * JOINED_STEP.
 
     Args:
         source: address of the first image and channel.
-        staged: scratch memory; row r goes to row r - offset.
-        images, numbers: see :func:`stage_row`.
+        staged: scratch memory; row y goes to row y - offset.
+        first, last: rows first to last - 1.
+        images: how many of LANES images there are; unused when lanes are not images.
+        numbers: of the plan.
     """
-    row_bytes = numbers[STAGED_WIDTH] * numbers[STAGED_PIXEL]
-    left = numbers[MARGIN_LEFT] * numbers[STAGED_PIXEL]
+    width, pixel, joined = numbers[SOURCE_WIDTH], numbers[STAGED_PIXEL], numbers[JOINED]
+    plane, channels = numbers[SOURCE_PLANE], numbers[SOURCE_CHANNELS]
+    row_bytes, left = numbers[STAGED_WIDTH] * pixel, numbers[MARGIN_LEFT] * pixel
+    across_rows = numbers[JOINED_STEP] * width * 4
+    # Squares that are transposed: images x columns, channels x columns, or rows x columns.
+    squares, along, across, rows, lanes = (
+        channels, plane, plane * channels * numbers[GROUPS], images, LANES,
+    )  # fmt: skip
+    if not numbers[LANES_ARE_IMAGES]:
+        squares, along, across = (channels + LANES - 1) // LANES, plane * LANES, plane
     for y in range(first, last):
         start = (y - offset) * row_bytes
-        clear_margins(staged, start, numbers)
-        at = source + y * numbers[SOURCE_WIDTH] * 4
-        stage_row(at, staged.ctypes.data + start + left, images, numbers)
+        _clear(staged, start, start + row_bytes if joined > 1 else start + left)
+        if joined == 1:
+            _clear(staged, start + left + width * pixel, start + row_bytes)
+        top = y * numbers[ROW_STEP] - numbers[ROW_SHIFT]
+        bottom = top + (joined - 1) * numbers[JOINED_STEP]
+        at_once = joined > 1 and channels == 1 and joined <= LANES
+        at_once = at_once and top >= 0 and bottom < numbers[SOURCE_HEIGHT]
+        for k in range(1 if at_once else joined):
+            row = top + k * numbers[JOINED_STEP]
+            if not 0 <= row < numbers[SOURCE_HEIGHT]:
+                continue
+            to = staged.ctypes.data + start + left + k * channels * 4
+            for x in range(0, width, LANES):
+                for q in range(squares):
+                    if at_once:
+                        across, rows, lanes = across_rows, joined, joined
+                    elif not numbers[LANES_ARE_IMAGES]:
+                        across, rows = plane, min(LANES, channels - q * LANES)
+                        lanes = rows
+                    _square(
+                        source + (row * width + x) * 4 + q * along, across,
+                        rows, min(LANES, width - x),
+                        to + x * pixel + q * VECTOR_BYTES, pixel, lanes,
+                    )  # fmt: skip
 
 
 @kernel("inline")

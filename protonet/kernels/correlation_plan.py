@@ -114,8 +114,13 @@ class Shape(NamedTuple):
     GROUPS,
     SOURCE_CHANNELS,  # of a group
     TARGET_CHANNELS,  # of a group
+    SOURCE_HEIGHT,
     SOURCE_WIDTH,
     SOURCE_PLANE,  # bytes of one channel of one image
+    JOINED,  # source rows that a staged row holds side by side, see stage()
+    JOINED_STEP,  # source rows from one of them to the next
+    ROW_STEP,  # source rows from the first of one staged row to that of the next
+    ROW_SHIFT,  # source rows before the first that staged row 0 begins
     TARGET_WIDTH,
     TARGET_PLANE,
     MARGIN_LEFT,  # staged columns before the image, zero
@@ -129,7 +134,7 @@ class Shape(NamedTuple):
     BLOCK_BYTES,  # of the weights of one such tile
     COLUMN_CLASSES,
     COUNT,
-) = range(20)
+) = range(25)
 
 # Columns of Plan.rows, .tiles and .chunks.
 ROW_CLASS, ROW_FIRST, ROW_LAST = range(3)  # source rows FIRST to LAST - 1 are needed
@@ -233,7 +238,9 @@ def make(shape: Shape, layout: Layout) -> Plan:
     numbers[GROUPS] = shape.group
     numbers[SOURCE_CHANNELS] = source_channels
     numbers[TARGET_CHANNELS] = target_channels
+    numbers[SOURCE_HEIGHT] = vertical.source
     numbers[SOURCE_WIDTH] = horizontal.source
+    numbers[JOINED] = numbers[JOINED_STEP] = numbers[ROW_STEP] = 1
     numbers[SOURCE_PLANE] = 4 * horizontal.source * vertical.source
     numbers[TARGET_WIDTH] = horizontal.target
     numbers[TARGET_PLANE] = 4 * horizontal.target * vertical.target

@@ -12,8 +12,6 @@ ITEMS = 16  # work for threads should come in about so many parts
 ITEM_WORK = 64 * 1024  # multiply-adds below which a part is not worth a thread
 COPY_A = 64 * 1024  # values from which on it pays to lay a transposed A straight
 
-_ZEROS = np.zeros(16, np.float32)
-
 
 def gemm(
     a: Array,
@@ -33,7 +31,9 @@ def gemm(
     """
     if beta not in (0.0, 1.0):
         c *= np.float32(beta)
-    multiply(a, b, c, trans_a, trans_b, alpha, keep=beta != 0.0)
+    if alpha != 1.0:
+        a = a * np.float32(alpha)
+    multiply(a, b, c, trans_a, trans_b, keep=beta != 0.0)
 
 
 def multiply(
@@ -42,11 +42,10 @@ def multiply(
     c: Array,
     trans_a: bool = False,
     trans_b: bool = False,
-    alpha: float = 1.0,
     keep: bool = False,
     bias: Array | None = None,
 ) -> None:
-    """Write ``c = alpha * op(a) op(b)``, plus what c holds with ``keep``, or plus bias (N,).
+    """Write ``c = op(a) op(b)``, plus what c holds with ``keep``, or plus bias (N,).
 
     Args: as :func:`gemm`.
     """
@@ -56,31 +55,37 @@ def multiply(
     K = a.shape[0] if trans_a else a.shape[1]
     if not M or not N:
         return
-    if trans_a and a.size > COPY_A and N > M // 8:
-        a, trans_a = np.ascontiguousarray(a.T), False
-    lanes = cpu.lanes()
     rows, columns = TILES[cpu.registers()]
-    width = columns * lanes
-    panels = -(-N // width)
-    blocks = -(-M // rows)
+    width = columns * cpu.lanes()
+    if M < rows:
+        padded = np.zeros((rows, K), np.float32)
+        padded[:M] = a.T if trans_a else a
+        a, trans_a = padded, False
+    elif trans_a and a.size > COPY_A and N > M // 8:
+        a, trans_a = np.ascontiguousarray(a.T), False
+    panels, blocks = -(-N // width), -(-M // rows)
     chunk = rows * -(-blocks // max(1, min(blocks, -(-ITEMS // panels))))
-    start = product.BIAS if bias is not None else product.KEEP if keep else product.ZERO
+    # The bias, zeros up to the end of the last panel, and as many as a panel is wide.
+    added = np.zeros((panels + 1) * width, np.float32)
+    if bias is not None:
+        added[:N] = bias
     numbers = np.array(
-        (M, N, K, *((1, M) if trans_a else (K, 1)), K if trans_b else N, trans_b, start, chunk),
+        (
+            *(M, N, K),
+            *((1, M) if trans_a else (K, 1)),
+            *(K if trans_b else N, trans_b),
+            *(keep, panels * width, chunk),
+        ),
         np.int64,
     )
     kernel = product.VARIANTS[rows, columns]
     flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
-    added = _ZEROS if bias is None else bias
-    factor = np.float32(alpha)
-    stretch = min(K, product.STRETCH)
-    # A transposed square is written whole.
-    panel_size, edge_size = (stretch + lanes) * width, (stretch + width) * rows
+    panel_size = min(K + cpu.lanes(), product.STRETCH) * width  # a transposed square is whole
 
     def task(lo: int, hi: int, worker: int) -> None:
-        panel, edge = scratch.get("panel", panel_size), scratch.get("edge", edge_size)
+        panel, edge = scratch.get("panel", panel_size), scratch.get("edge", rows * width)
         run = np.zeros(3, np.int64)
-        kernel(flat_a, flat_b, flat_c, added, _ZEROS, panel, edge, run, factor, numbers, lo, hi)
+        kernel(flat_a, flat_b, flat_c, added, panel, edge, run, numbers, lo, hi)
 
     items = panels * -(-M // chunk)
     threads.run(items, task, max(1, ITEM_WORK * items // max(1, M * N * K)))

@@ -26,11 +26,10 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
     A_STEP,  # from one k to the next
     B_ROW,  # from one row of B as it lies to the next
     B_TRANSPOSED,
-    START,  # what sums begin with: one of the three below
+    KEEP,  # whether the product is added to what C holds
+    ZEROS,  # where in the bias there are as many zeros as a panel is wide
     CHUNK,  # rows of C in an item of work
-    COUNT,
 ) = range(10)
-ZERO, KEEP, BIAS = range(3)  # nothing, what C holds, a row that is the same for all rows
 
 STRETCH = 1024  # rows of B in a packed panel
 
@@ -63,54 +62,26 @@ def _pack(
         return
     for p in range(depth):
         at, to = (k + p) * row + first, p * width
-        if columns == width:
-            for j in range(width):
-                panel[to + j] = b[at + j]
-        else:
-            for j in range(columns):
-                panel[to + j] = b[at + j]
-            for j in range(columns, width):
-                panel[to + j] = 0
-
-
-@kernel("inline")
-def _finish(
-    c: Array, bias: Array, edge: Array, width: int, row: int, first: int, skip: int, rows: int,
-    mode: int, numbers: Ints,
-) -> None:  # fmt: skip
-    """Copy rows skip to rows - 1 of a tile at the edge of C to where they belong.
-
-    Args:
-        row, first: of C, where the tile's first value belongs.
-        mode: what the sums are added to.
-    """
-    columns = min(width, numbers[COLUMNS_OF_C] - first)
-    for r in range(skip, rows):
-        at = (row + r) * numbers[COLUMNS_OF_C] + first
         for j in range(columns):
-            value = edge[r * width + j]
-            if mode == KEEP:
-                value += c[at + j]
-            elif mode == BIAS:
-                value += bias[first + j]
-            c[at + j] = value
+            panel[to + j] = b[at + j]
+        for j in range(columns, width):
+            panel[to + j] = 0
 
 
 @kernel(
     "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[::1],"
-    " float32[::1], int64[::1], float32, int64[::1], int64, int64)"
+    " int64[::1], int64[::1], int64, int64)"
 )
 def multiply(
-    a: Array, b: Array, c: Array, bias: Array, zeros: Array, panel: Array, edge: Array, run: Ints,
-    alpha: float, numbers: Ints, lo: int, hi: int,
+    a: Array, b: Array, c: Array, bias: Array, panel: Array, edge: Array, run: Ints,
+    numbers: Ints, lo: int, hi: int,
 ) -> None:  # fmt: skip
-    """Write items lo to hi - 1 of C = start + alpha * op(A) op(B).
+    """Write items lo to hi - 1 of C = op(A) op(B) + bias, or + C.
 
     Args:
-        bias: (N,), or anything if none is added.
-        zeros: LANES zeros.
-        panel, edge: scratch memory for STRETCH rows of a panel, and for one tile and, if C has
-            fewer rows than a tile, for STRETCH columns of A.
+        a: of as many rows as a tile at least.
+        bias: as long as all panels are wide.
+        panel, edge: scratch memory for STRETCH rows of a panel, and for one tile.
         run: three zeros, of which the last is written.
     """
     M, N, K = numbers[ROWS_OF_C], numbers[COLUMNS_OF_C], numbers[DEPTH]
@@ -119,43 +90,35 @@ def multiply(
     for item in range(lo, hi):
         first, top = item // chunks * width, item % chunks * numbers[CHUNK]
         bottom = min(M, top + numbers[CHUNK])
+        columns = min(width, N - first)
         for k in range(0, max(K, 1), STRETCH):
             depth = min(STRETCH, K - k)
             run[2] = depth
-            mode = numbers[START] if k == 0 else KEEP
+            keep = k > 0 or numbers[KEEP] != 0
             _pack(b, panel, width, first, k, depth, numbers)
-            if alpha != 1:
-                for i in range(depth * width):
-                    panel[i] *= alpha
             for r in range(top, bottom, TILE_ROWS):
-                row = max(0, min(r, M - TILE_ROWS))
-                at, a_row, a_step = a.ctypes.data, numbers[A_ROW] * 4, numbers[A_STEP] * 4
-                at += row * a_row + k * a_step
-                if M < TILE_ROWS:  # rows past the last must not be read
-                    for p in range(depth):
-                        for i in range(M):
-                            copied = a[i * numbers[A_ROW] + (k + p) * numbers[A_STEP]]
-                            edge[(p + width) * TILE_ROWS + i] = copied
-                    at, a_row, a_step = (
-                        edge.ctypes.data + width * TILE_ROWS * 4, 4, TILE_ROWS * 4
-                    )  # fmt: skip
-                whole = row == r and r + TILE_ROWS <= bottom and first + width <= N
-                out, out_row = c.ctypes.data + (row * N + first) * 4, N * 4
-                begin, begin_row, begin_column = zeros.ctypes.data, 0, 0
-                if not whole:
-                    out, out_row = edge.ctypes.data, width * 4
-                elif mode == KEEP:
-                    begin, begin_row, begin_column = out, out_row, VECTOR_BYTES
-                elif mode == BIAS:
-                    begin, begin_column = bias.ctypes.data + first * 4, VECTOR_BYTES
+                row = max(0, min(r, M - TILE_ROWS))  # the last tile reaches back
+                at = a.ctypes.data + (row * numbers[A_ROW] + k * numbers[A_STEP]) * 4
+                whole = row == r and r + TILE_ROWS <= bottom and columns == width
+                out, out_row = edge.ctypes.data, width * 4
+                if whole:
+                    out, out_row = c.ctypes.data + (row * N + first) * 4, N * 4
+                begin, begin_row = bias.ctypes.data + first * 4, 0
+                if keep and whole:
+                    begin, begin_row = out, out_row
+                elif keep:
+                    begin = bias.ctypes.data + numbers[ZEROS] * 4
                 tile(
-                    at, a_row, a_step, panel.ctypes.data, VECTOR_BYTES, width * 4,
-                    run.ctypes.data, 1, begin, begin_row, begin_column,
-                    out, out_row, VECTOR_BYTES,
+                    at, numbers[A_ROW] * 4, numbers[A_STEP] * 4,
+                    panel.ctypes.data, VECTOR_BYTES, width * 4, run.ctypes.data, 1,
+                    begin, begin_row, VECTOR_BYTES, out, out_row, VECTOR_BYTES,
                 )  # fmt: skip
                 if not whole:
-                    rows = min(bottom, r + TILE_ROWS) - row
-                    _finish(c, bias, edge, width, row, first, r - row, rows, mode, numbers)
+                    for i in range(r - row, min(bottom, r + TILE_ROWS) - row):
+                        to = (row + i) * N + first
+                        for j in range(columns):
+                            old = c[to + j] if keep else np.float32(0)
+                            c[to + j] = edge[i * width + j] + old
 
 
 VARIANTS = {

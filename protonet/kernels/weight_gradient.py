@@ -6,19 +6,19 @@ from typing import Any
 
 from protonet.blob import Array
 from protonet.kernels import simd
-from protonet.kernels.correlation import clear, clear_margins, stage, stage_row
+from protonet.kernels.correlation import stage
 from protonet.kernels.correlation_plan import (
     GROUPS,
-    MARGIN_LEFT,
+    JOINED,
     SOURCE_CHANNELS,
+    SOURCE_HEIGHT,
     SOURCE_PLANE,
-    SOURCE_WIDTH,
     STAGED_PIXEL,
     STAGED_WIDTH,
     Ints,
 )
 from protonet.kernels.jit import kernel
-from protonet.kernels.simd import LANES, VECTOR_BYTES, transpose_part
+from protonet.kernels.simd import VECTOR_BYTES
 from protonet.kernels.weight_gradient_plan import (
     BAND_BOTTOM,
     BAND_FIRST,
@@ -30,8 +30,6 @@ from protonet.kernels.weight_gradient_plan import (
     COPIED,
     COPY_ROW,
     DILATION_HEIGHT,
-    JOINED,
-    KERNEL_HEIGHT,
     OUTPUT_CHANNELS,
     OUTPUT_PLANE,
     OUTPUT_WIDTH,
@@ -39,7 +37,6 @@ from protonet.kernels.weight_gradient_plan import (
     PART_VALUES,
     POSITION_STEP,
     ROW_VALUES,
-    SOURCE_HEIGHT,
     STRIDE_HEIGHT,
     STRIP_KERNEL_ROW,
     STRIP_OFFSET,
@@ -49,45 +46,6 @@ from protonet.kernels.weight_gradient_plan import (
 
 tile: Any = None  # one of simd's, with its ROWS and COLUMNS; each variant has its own
 ROWS = COLUMNS = 0
-
-
-@kernel("inline")
-def _stage_joined(source: int, scratch: Array, row: int, band: Ints, numbers: Ints) -> None:
-    """Stage the rows of x that each row of a band of y meets, side by side.
-
-    Args:
-        source: address of the image (and group).
-        row: first staged row to write.
-    """
-    row_bytes = numbers[STAGED_WIDTH] * numbers[STAGED_PIXEL]
-    piece, height = numbers[SOURCE_CHANNELS] * 4, numbers[KERNEL_HEIGHT]
-    for y in range(band[BAND_TOP], band[BAND_BOTTOM]):
-        start = (row + y - band[BAND_TOP]) * row_bytes
-        clear_margins(scratch, start, numbers)
-        start += numbers[MARGIN_LEFT] * numbers[STAGED_PIXEL]
-        top = y * numbers[STRIDE_HEIGHT] - numbers[PAD_HEIGHT]
-        bottom = top + (height - 1) * numbers[DILATION_HEIGHT]
-        if piece == 4 and height <= LANES and 0 <= top and bottom < numbers[SOURCE_HEIGHT]:
-            # One channel: its rows, as many as the kernel has, become columns.
-            for x in range(0, numbers[SOURCE_WIDTH], LANES):
-                transpose_part(
-                    source + (top * numbers[SOURCE_WIDTH] + x) * 4,
-                    numbers[DILATION_HEIGHT] * numbers[SOURCE_WIDTH] * 4,
-                    height, min(LANES, numbers[SOURCE_WIDTH] - x),
-                    scratch.ctypes.data + start + x * numbers[STAGED_PIXEL],
-                    numbers[STAGED_PIXEL], height,
-                )  # fmt: skip
-            continue
-        for ky in range(height):
-            at = top + ky * numbers[DILATION_HEIGHT]
-            to = start + ky * piece
-            if 0 <= at < numbers[SOURCE_HEIGHT]:
-                at = source + at * numbers[SOURCE_WIDTH] * 4
-                stage_row(at, scratch.ctypes.data + to, 1, numbers)
-            else:
-                for _ in range(numbers[SOURCE_WIDTH]):
-                    clear(scratch, to, to + piece)
-                    to += numbers[STAGED_PIXEL]
 
 
 @kernel("inline")
@@ -103,15 +61,14 @@ def _find_runs(runs: Ints, band: Ints, ky: int, numbers: Ints) -> int:
         above = image * (band[BAND_LAST] - band[BAND_FIRST]) - band[BAND_FIRST]
         for y in range(top, bottom):
             row = y * numbers[STRIDE_HEIGHT] - numbers[PAD_HEIGHT] + ky * numbers[DILATION_HEIGHT]
-            inside = 0 <= row < numbers[SOURCE_HEIGHT]
-            row += above
-            if numbers[JOINED]:
-                inside, row = True, image * (bottom - top) + y - top
-            if inside:
-                runs[count] = image * image_bytes + (y - top) * width * 4
-                runs[count + 1] = row * row_bytes
-                runs[count + 2] = width
-                count += 3
+            if numbers[JOINED] > 1:
+                row = y
+            elif not 0 <= row < numbers[SOURCE_HEIGHT]:
+                continue
+            runs[count] = image * image_bytes + (y - top) * width * 4
+            runs[count + 1] = (above + row) * row_bytes
+            runs[count + 2] = width
+            count += 3
     return count // 3
 
 
@@ -154,12 +111,8 @@ def sum_products(
             image, rows = band[BAND_IMAGE], band[BAND_LAST] - band[BAND_FIRST]
             for i in range(band[BAND_IMAGES]):
                 source = x.ctypes.data + ((image + i) * groups + group) * source_image
-                if numbers[JOINED]:
-                    row = i * (band[BAND_BOTTOM] - band[BAND_TOP])
-                    _stage_joined(source, scratch, row, band, numbers)
-                else:
-                    first = band[BAND_FIRST]
-                    stage(source, scratch, first, first + rows, first - i * rows, 1, numbers)
+                first = band[BAND_FIRST]
+                stage(source, scratch, first, first + rows, first - i * rows, 1, numbers)
             a_row = plane
             a = dy.ctypes.data + (image * groups + group) * channels * plane
             a += band[BAND_TOP] * numbers[OUTPUT_WIDTH] * 4

@@ -18,9 +18,14 @@ import numpy as np
 from protonet.kernels.correlation_plan import (
     COUNT,
     GROUPS,
+    JOINED,
+    JOINED_STEP,
     LANES_ARE_IMAGES,
     MARGIN_LEFT,
+    ROW_SHIFT,
+    ROW_STEP,
     SOURCE_CHANNELS,
+    SOURCE_HEIGHT,
     SOURCE_PLANE,
     SOURCE_WIDTH,
     STAGED_PIXEL,
@@ -51,18 +56,15 @@ class Geometry(NamedTuple):
     OUTPUT_PLANE,  # bytes of one channel of dy
     BLOCKS,  # tiles along the output channels of a group
     POSITION_STEP,  # bytes from one position to the next in the staged x
-    JOINED,  # whether strips are joined
     COPIED,  # where the copy of dy begins in scratch memory, 0 where it is read as it lies
     COPY_ROW,  # bytes of one channel of the copy
-    KERNEL_HEIGHT,
     STRIDE_HEIGHT,
     PAD_HEIGHT,
     DILATION_HEIGHT,
-    SOURCE_HEIGHT,
     PART_VALUES,  # of the sums of one part
     ROW_VALUES,  # of the sums of one output channel
     ALL,
-) = range(COUNT, COUNT + 16)
+) = range(COUNT, COUNT + 13)
 
 # Columns of Plan.bands and .strips.
 BAND_IMAGE, BAND_IMAGES, BAND_TOP, BAND_BOTTOM, BAND_FIRST, BAND_LAST = range(6)
@@ -80,7 +82,8 @@ class Plan(NamedTuple):
     Attributes:
         rows, columns: of the tile; columns in vectors.
         numbers: see the indices above.
-        bands: (bands, 6): first image, images; rows of dy (from, to); rows of x (from, to).
+        bands: (bands, 6): first image, images; rows of dy (from, to); staged
+            rows (from, to), which are rows of x or, if joined, of dy.
         strips: (strips, 4): row of the kernel, offset in the staged x, tiles, and where its sums
             begin in those of an output channel.
         parts: (parts + 1,) bands whose sums are kept apart, so that threads may do them at once.
@@ -129,7 +132,7 @@ def make(g: Geometry, lanes: int, rows: int, columns: int, join: bool) -> Plan:
         total += _up(length, vector)
 
     bands = _bands(g, width * pixel, join)
-    staged = max(_staged_rows(band, join) for band in bands) * width * pixel
+    staged = max(b[BAND_IMAGES] * (b[BAND_LAST] - b[BAND_FIRST]) for b in bands) * width * pixel
     positions = max(b[BAND_IMAGES] * (b[BAND_BOTTOM] - b[BAND_TOP]) for b in bands) * OW
     copied = _up(staged + 8 * vector, 64)  # tiles read past the end of the last strip
     parts = min(PARTS, len(bands)) if g.group * blocks * rows * total <= PART_LIMIT else 1
@@ -149,10 +152,12 @@ def make(g: Geometry, lanes: int, rows: int, columns: int, join: bool) -> Plan:
     numbers[OUTPUT_PLANE] = 4 * OH * OW
     numbers[BLOCKS] = blocks
     numbers[POSITION_STEP] = g.stride[1] * pixel
-    numbers[JOINED] = join
+    numbers[JOINED] = kh if join else 1
+    numbers[JOINED_STEP] = g.dilation[0]
+    numbers[ROW_STEP] = g.stride[0] if join else 1
+    numbers[ROW_SHIFT] = g.pad[0] if join else 0
     numbers[COPIED] = copied if outputs < rows else 0
     numbers[COPY_ROW] = 4 * positions
-    numbers[KERNEL_HEIGHT] = kh
     numbers[STRIDE_HEIGHT] = g.stride[0]
     numbers[PAD_HEIGHT] = g.pad[0]
     numbers[DILATION_HEIGHT] = g.dilation[0]
@@ -187,22 +192,20 @@ def _strips(g: Geometry, join: bool) -> list[tuple[int, int, int]]:
     return [(ky, kx, channels) for ky in range(kh) for kx in range(kw)]
 
 
-def _staged_rows(band: tuple[int, ...], join: bool) -> int:
-    rows = band[BAND_BOTTOM] - band[BAND_TOP] if join else band[BAND_LAST] - band[BAND_FIRST]
-    return band[BAND_IMAGES] * rows
-
-
 def _bands(g: Geometry, row_bytes: int, join: bool) -> list[tuple[int, ...]]:
     """Cut the work into what is staged together: a few images, or a part of one."""
     OH, OW = g.output
 
-    def source_rows(top: int, bottom: int) -> tuple[int, int]:
+    def staged_rows(top: int, bottom: int) -> tuple[int, int]:
+        if join:
+            return top, bottom
         first = max(0, top * g.stride[0] - g.pad[0])
         last = (bottom - 1) * g.stride[0] - g.pad[0] + (g.kernel[0] - 1) * g.dilation[0] + 1
         return first, max(first, min(g.size[0], last))
 
     def staged(rows: int) -> int:
-        return _staged_rows((0, 1, 0, rows, *source_rows(0, rows)), join) * row_bytes
+        first, last = staged_rows(0, rows)
+        return (last - first) * row_bytes
 
     rows, images = OH, 1
     while rows > 1 and staged(rows) > STAGED_BYTES:
@@ -214,5 +217,5 @@ def _bands(g: Geometry, row_bytes: int, join: bool) -> list[tuple[int, ...]]:
     for image in range(0, g.N, images):
         for top in range(0, OH, rows):
             bottom = min(OH, top + rows)
-            bands.append((image, min(images, g.N - image), top, bottom, *source_rows(top, bottom)))
+            bands.append((image, min(images, g.N - image), top, bottom, *staged_rows(top, bottom)))
     return bands
