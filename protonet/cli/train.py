@@ -66,6 +66,13 @@ _EFFECTS = click.Choice(["stop", "snapshot", "none"])
     type=click.Choice(["gradients"]),
     help="Measure, layer by layer, gradients, weights, updates, dead ReLUs, saturated sigmoids.",
 )
+@click.option(
+    "--companion-weights",
+    "companion_weights",
+    metavar="SCHEDULE",
+    help="Let the weights of side losses change while training: linear (to zero), "
+    "drop@ITERATION, or decay (by 0.1 (1 - t/N) after epoch t of N).",
+)
 @click.option("--tensorboard", is_flag=True, help="Write the metrics as TensorBoard events, too.")
 @threads_option
 def command(
@@ -82,6 +89,7 @@ def command(
     sighup_effect: str,
     out: str | None,
     watch: str | None,
+    companion_weights: str | None,
     tensorboard: bool,
 ) -> None:
     """Train FILE, a net or a solver prototxt of any Caffe generation.
@@ -101,6 +109,7 @@ def command(
     """
     from protonet import run as runs
     from protonet.cli._reporting import reporting
+    from protonet.companions import CompanionWeights
     from protonet.solvers import get_solver
     from protonet.watch.metrics import recording
     from protonet.watch.report import write_report
@@ -122,6 +131,8 @@ def command(
             reporter.note(note)
         try:
             solver = get_solver(run.source, reporter=reporter)
+            if companion_weights is not None:
+                CompanionWeights(solver, companion_weights)
             with _acting_on_signals(solver, {"SIGINT": sigint_effect, "SIGHUP": sighup_effect}):
                 finished = solver.solve(resume)
             if finished and solver.test_nets and solver.tested_at != solver.iter:

@@ -82,6 +82,7 @@ class MetricsReporter(Reporter):
         self._wanted = gradients
         self._flow: GradientFlow | None = None
         self._attached: Solver | None = None
+        self._opening: Record = {}
         self._paused = 0.0
         self._test_began = 0.0
 
@@ -93,13 +94,14 @@ class MetricsReporter(Reporter):
         self._every = max(1, solver.param.max_iter // _POINTS)
         self._flow_every = max(_LEAST_BETWEEN, self._every)
         self._outputs = [n for n in solver.net.outputs if _measures(solver, n)]
-        self._emit(
-            "run",
-            net=solver.net.name,
-            max_iter=solver.param.max_iter,
-            heads=[n for n, weight in solver.net.blob_loss_weights.items() if weight],
-            protonet=__version__,
-        )
+        # written with the first measure: a run that comes to none leaves no file
+        self._opening = {
+            "event": "run",
+            "net": solver.net.name,
+            "max_iter": solver.param.max_iter,
+            "heads": [n for n, weight in solver.net.blob_loss_weights.items() if weight],
+            "protonet": __version__,
+        }
         self._flow = GradientFlow(solver) if self._wanted else None
         self._measured = False
         self._lr = 0.0
@@ -186,7 +188,10 @@ class MetricsReporter(Reporter):
                 close()
 
     def _emit(self, event: str, **fields: Any) -> None:
+        opening, self._opening = self._opening, {}
         for sink in self._sinks:
+            if opening:
+                sink(opening)
             sink({"event": event, **fields})
 
 
