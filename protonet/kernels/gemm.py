@@ -8,7 +8,7 @@ from protonet.blob import Array
 from protonet.kernels import cpu, scratch, threads
 
 TILES = {32: (8, 3), 16: (5, 2)}  # rows, columns of vectors; by number of registers
-ITEMS = 16  # work for threads should come in about so many parts
+ITEMS = 8  # work for threads should come in about so many parts
 ITEM_WORK = 64 * 1024  # multiply-adds below which a part is not worth a thread
 COPY_A = 64 * 1024  # values from which on it pays to lay a transposed A straight
 
@@ -80,12 +80,12 @@ def multiply(
     )
     kernel = product.VARIANTS[rows, columns]
     flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
-    panel_size = min(K + cpu.lanes(), product.STRETCH) * width  # a transposed square is whole
+    room = min(panels, product.GROUP) * product.STRETCH * width
 
     def task(lo: int, hi: int, worker: int) -> None:
-        panel, edge = scratch.get("panel", panel_size), scratch.get("edge", rows * width)
+        packed, edge = scratch.get("packed", room), scratch.get("edge", rows * width)
         run = np.zeros(3, np.int64)
-        kernel(flat_a, flat_b, flat_c, added, panel, edge, run, numbers, lo, hi)
+        kernel(flat_a, flat_b, flat_c, added, packed, edge, run, numbers, lo, hi)
 
     items = panels * -(-M // chunk)
     threads.run(items, task, max(1, ITEM_WORK * items // max(1, M * N * K)))

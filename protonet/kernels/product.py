@@ -1,7 +1,7 @@
 """The kernels of a product of matrices: see gemm.py. Imports Numba: import it when needed.
 
-C (M, N) is cut into panels of as many columns as a tile has. For each panel a stretch of B is
-packed, ``[k][column]``, small enough for the second-level cache, and all of A passes by it.
+C (M, N) is cut into panels of as many columns as a tile has. For a group of panels a stretch of B
+is packed, ``[panel][k][column]``, small enough for the second-level cache, and A passes by it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from protonet.blob import Array
 from protonet.kernels import simd
 from protonet.kernels.jit import kernel
-from protonet.kernels.simd import LANES, VECTOR_BYTES, transpose, transpose_part
+from protonet.kernels.simd import LANES, VECTOR_BYTES, copy_part, transpose, transpose_part
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -31,7 +31,8 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
     CHUNK,  # rows of C in an item of work
 ) = range(10)
 
-STRETCH = 1024  # rows of B in a packed panel
+STRETCH = 256  # rows of B that are packed at once
+GROUP = 10  # panels that are packed at once
 
 tile: Any = None  # one of simd's, with its TILE_ROWS and TILE_COLUMNS; each variant has its own
 TILE_ROWS = TILE_COLUMNS = 0
@@ -39,33 +40,34 @@ TILE_ROWS = TILE_COLUMNS = 0
 
 @kernel("inline")
 def _pack(
-    b: Array, panel: Array, width: int, first: int, k: int, depth: int, numbers: Ints
+    b: Array, packed: Array, first: int, panels: int, width: int, k: int, depth: int, numbers: Ints
 ) -> None:
-    """Write rows k to k + depth - 1 of op(B), from column ``first`` on, as ``[k][column]``.
+    """Pack rows k to k + depth - 1 of op(B), from column ``first`` on, zero past the last.
 
-    Columns past the last are zero.
+    width: of a panel. A panel has room for STRETCH rows.
     """
-    row = numbers[B_ROW]
-    columns = min(width, numbers[COLUMNS_OF_C] - first)
+    row, room = numbers[B_ROW], STRETCH * width
+    columns = min(panels * width, numbers[COLUMNS_OF_C] - first)
     if numbers[B_TRANSPOSED]:
-        source, target = b.ctypes.data, panel.ctypes.data
-        for p in range(0, depth, LANES):
-            steps = min(LANES, depth - p)
-            for j in range(0, width, LANES):
-                rows = max(0, min(LANES, columns - j))
-                at = source + ((first + j) * row + k + p) * 4
-                to = target + (p * width + j) * 4
+        source, target = b.ctypes.data, packed.ctypes.data
+        for j in range(0, panels * width, LANES):
+            rows = max(0, min(LANES, columns - j))
+            to = target + (j // width * room + j % width) * 4
+            at = source + ((first + j) * row + k) * 4
+            for p in range(0, depth, LANES):
+                steps = min(LANES, depth - p)
                 if rows == LANES and steps == LANES:
-                    transpose(at, row * 4, to, width * 4)
+                    transpose(at + p * 4, row * 4, to + p * width * 4, width * 4)
                 else:
-                    transpose_part(at, row * 4, rows, steps, to, width * 4, LANES)
+                    transpose_part(
+                        at + p * 4, row * 4, rows, steps, to + p * width * 4, width * 4, LANES
+                    )
         return
     for p in range(depth):
-        at, to = (k + p) * row + first, p * width
-        for j in range(columns):
-            panel[to + j] = b[at + j]
-        for j in range(columns, width):
-            panel[to + j] = 0
+        at = b.ctypes.data + ((k + p) * row + first) * 4
+        to = packed.ctypes.data + p * width * 4
+        for j in range(0, panels * width, LANES):
+            copy_part(at + j * 4, columns - j, to + (j // width * room + j % width) * 4)
 
 
 @kernel(
@@ -73,52 +75,58 @@ def _pack(
     " int64[::1], int64[::1], int64, int64)"
 )
 def multiply(
-    a: Array, b: Array, c: Array, bias: Array, panel: Array, edge: Array, run: Ints,
+    a: Array, b: Array, c: Array, bias: Array, packed: Array, edge: Array, run: Ints,
     numbers: Ints, lo: int, hi: int,
 ) -> None:  # fmt: skip
-    """Write items lo to hi - 1 of C = op(A) op(B) + bias, or + C.
+    """Write items lo to hi - 1 of C = op(A) op(B) + bias, or + C. An item is a chunk's panel.
 
     Args:
         a: of as many rows as a tile at least.
         bias: as long as all panels are wide.
-        panel, edge: scratch memory for STRETCH rows of a panel, and for one tile.
+        packed, edge: scratch memory for GROUP panels, and for one tile.
         run: three zeros, of which the last is written.
     """
     M, N, K = numbers[ROWS_OF_C], numbers[COLUMNS_OF_C], numbers[DEPTH]
     width = TILE_COLUMNS * LANES
-    chunks = (M + numbers[CHUNK] - 1) // numbers[CHUNK]
-    for item in range(lo, hi):
-        first, top = item // chunks * width, item % chunks * numbers[CHUNK]
+    panels = (N + width - 1) // width
+    item = lo
+    while item < hi:
+        top, panel = item // panels * numbers[CHUNK], item % panels
+        group = min(GROUP, hi - item, panels - panel)
+        item += group
         bottom = min(M, top + numbers[CHUNK])
-        columns = min(width, N - first)
         for k in range(0, max(K, 1), STRETCH):
             depth = min(STRETCH, K - k)
             run[2] = depth
             keep = k > 0 or numbers[KEEP] != 0
-            _pack(b, panel, width, first, k, depth, numbers)
-            for r in range(top, bottom, TILE_ROWS):
-                row = max(0, min(r, M - TILE_ROWS))  # the last tile reaches back
-                at = a.ctypes.data + (row * numbers[A_ROW] + k * numbers[A_STEP]) * 4
-                whole = row == r and r + TILE_ROWS <= bottom and columns == width
-                out, out_row = edge.ctypes.data, width * 4
-                if whole:
-                    out, out_row = c.ctypes.data + (row * N + first) * 4, N * 4
-                begin, begin_row = bias.ctypes.data + first * 4, 0
-                if keep and whole:
-                    begin, begin_row = out, out_row
-                elif keep:
-                    begin = bias.ctypes.data + numbers[ZEROS] * 4
-                tile(
-                    at, numbers[A_ROW] * 4, numbers[A_STEP] * 4,
-                    panel.ctypes.data, VECTOR_BYTES, width * 4, run.ctypes.data, 1,
-                    begin, begin_row, VECTOR_BYTES, out, out_row, VECTOR_BYTES,
-                )  # fmt: skip
-                if not whole:
-                    for i in range(r - row, min(bottom, r + TILE_ROWS) - row):
-                        to = (row + i) * N + first
-                        for j in range(columns):
-                            old = c[to + j] if keep else np.float32(0)
-                            c[to + j] = edge[i * width + j] + old
+            _pack(b, packed, panel * width, group, width, k, depth, numbers)
+            for g in range(group):
+                first = (panel + g) * width
+                columns = min(width, N - first)
+                for r in range(top, bottom, TILE_ROWS):
+                    row = max(0, min(r, M - TILE_ROWS))  # the last tile reaches back
+                    at = a.ctypes.data + (row * numbers[A_ROW] + k * numbers[A_STEP]) * 4
+                    whole = row == r and r + TILE_ROWS <= bottom and columns == width
+                    out, out_row = edge.ctypes.data, width * 4
+                    if whole:
+                        out, out_row = c.ctypes.data + (row * N + first) * 4, N * 4
+                    begin, begin_row = bias.ctypes.data + first * 4, 0
+                    if keep and whole:
+                        begin, begin_row = out, out_row
+                    elif keep:
+                        begin = bias.ctypes.data + numbers[ZEROS] * 4
+                    tile(
+                        at, numbers[A_ROW] * 4, numbers[A_STEP] * 4,
+                        packed.ctypes.data + g * STRETCH * width * 4, VECTOR_BYTES, width * 4,
+                        run.ctypes.data, 1, begin, begin_row, VECTOR_BYTES,
+                        out, out_row, VECTOR_BYTES,
+                    )  # fmt: skip
+                    if not whole:
+                        for i in range(r - row, min(bottom, r + TILE_ROWS) - row):
+                            to = (row + i) * N + first
+                            for j in range(columns):
+                                old = c[to + j] if keep else np.float32(0)
+                                c[to + j] = edge[i * width + j] + old
 
 
 VARIANTS = {

@@ -271,6 +271,20 @@ def transpose_part(
     return types.void(*[types.int64] * 7), emit
 
 
+@intrinsic
+def copy_part(context: Any, source: Value, count: Value, target: Value) -> Any:
+    """Write LANES values: the first ``count`` of source (all, if it is more), then zeros."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+        code = _Code(builder)
+        source, count, target = args
+        vector = code.load_masked(code.pointer(source), code.lanes_below(count))
+        code.store(vector, code.pointer(target))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), emit
+
+
 _INDICES = ir.VectorType(_INT32, LANES)
 
 
