@@ -61,7 +61,8 @@ def test_load_image(tmp_path, mode, shape):
     pixels = RNG.integers(0, 256, shape, np.uint8)
     path = tmp_path / "i.png"
     Image.fromarray(pixels).save(path)
-    assert Image.open(path).mode == mode
+    with Image.open(path) as image:
+        assert image.mode == mode
     colour, grey = io.load_image(path), io.load_image(str(path), color=False)
     assert (colour.shape, grey.shape) == ((4, 6, 3), (4, 6, 1))
     assert colour.dtype == grey.dtype == np.float32

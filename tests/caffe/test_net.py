@@ -143,7 +143,7 @@ def test_backward(net):
         (
             lambda n: n.set_input_arrays(1, 2),
             DataError,
-            "MemoryData layer as the first, got 'data'",
+            "the first, got 'data'",
         ),
     ],
 )
