@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from protonet.blob import Array
-from protonet.kernels import cpu, scratch, threads
+from protonet.kernels import cpu, scratch, thin, threads
 
 TILES = {32: (8, 3), 16: (5, 2)}  # rows, columns of vectors; by number of registers
 ITEMS = 8  # work for threads should come in about so many parts
 ITEM_WORK = 64 * 1024  # multiply-adds below which a part is not worth a thread
+THIN_WORK = 128 * 1024  # the same where memory sets the pace
 COPY_A = 64 * 1024  # values from which on it pays to lay a transposed A straight
+FEW_ROWS, FEW_ROWS_TRANSPOSED = 7, 3  # of A, up to which B had better be read as it lies
 
 
 def gemm(
@@ -49,20 +51,60 @@ def multiply(
 
     Args: as :func:`gemm`.
     """
-    from protonet.kernels import product
-
     M, N = c.shape
     K = a.shape[0] if trans_a else a.shape[1]
     if not M or not N:
         return
+    if N == 1 and M > 1 and bias is None:  # a column is a row of the transposed product
+        multiply(b.reshape(1, K), a, c.reshape(1, M), False, not trans_a, keep)
+        return
+    if trans_a and (M <= FEW_ROWS or (a.size > COPY_A and N > M // 8)):
+        a, trans_a = _transposed(a), False
+    if M <= (FEW_ROWS_TRANSPOSED if trans_b else FEW_ROWS):
+        added = np.zeros(N, np.float32) if bias is None else bias
+        times = thin.times_transposed if trans_b else thin.times
+        threads.run(
+            N,
+            lambda lo, hi, worker: times(a, b, c, added, keep, lo, hi),
+            max(64, -(-THIN_WORK // max(1, M * K)) // 64 * 64),
+        )
+        return
+    _multiply_panels(a, b, c, trans_a, trans_b, keep, bias)
+
+
+def _transposed(a: Array) -> Array:
+    """Return a copy of the transposed matrix."""
+    from protonet.kernels import product
+
+    result = np.empty(a.shape[::-1], np.float32)
+    squares = product.LANES
+    threads.run(
+        a.shape[0],
+        lambda lo, hi, worker: product.transpose_matrix(a, result, lo, hi),
+        max(squares, COPY_A // max(1, a.shape[1]) // squares * squares),
+    )
+    return result
+
+
+def _multiply_panels(
+    a: Array,
+    b: Array,
+    c: Array,
+    trans_a: bool,
+    trans_b: bool,
+    keep: bool,
+    bias: Array | None,
+) -> None:
+    from protonet.kernels import product
+
+    M, N = c.shape
+    K = a.shape[0] if trans_a else a.shape[1]
     rows, columns = TILES[cpu.registers()]
     width = columns * cpu.lanes()
-    if M < rows:
+    if M < rows:  # a tile reads all its rows
         padded = np.zeros((rows, K), np.float32)
         padded[:M] = a.T if trans_a else a
         a, trans_a = padded, False
-    elif trans_a and a.size > COPY_A and N > M // 8:
-        a, trans_a = np.ascontiguousarray(a.T), False
     panels, blocks = -(-N // width), -(-M // rows)
     chunk = rows * -(-blocks // max(1, min(blocks, -(-ITEMS // panels))))
     # The bias, zeros up to the end of the last panel, and as many as a panel is wide.

@@ -129,6 +129,19 @@ def multiply(
                                 c[to + j] = edge[i * width + j] + old
 
 
+@kernel("void(float32[:,::1], float32[:,::1], int64, int64)")
+def transpose_matrix(a: Array, result: Array, lo: int, hi: int) -> None:
+    """Write columns lo to hi - 1 of the transposed of a, in squares."""
+    rows, columns = a.shape
+    for i in range(lo, hi, LANES):
+        for j in range(0, columns, LANES):
+            height, width = min(LANES, hi - i), min(LANES, columns - j)
+            transpose_part(
+                a.ctypes.data + (i * columns + j) * 4, columns * 4, height, width,
+                result.ctypes.data + (j * rows + i) * 4, rows * 4, height,
+            )  # fmt: skip
+
+
 VARIANTS = {
     (rows, columns): multiply.variant(
         f"_{rows}x{columns}",
