@@ -85,7 +85,7 @@ class Convolution2D:
         xs, dys, dws = x.reshape(-1), dy.reshape(-1), dw.reshape(-1)
         sums = scratch.get("sums", plan.sums)
         tables = (plan.numbers, plan.bands, plan.strips)
-        cuts = plan.parts.tolist()
+        cuts: list[int] = list(map(int, plan.parts))
         parts = len(cuts) - 1
         blocks = self._geometry.group * int(plan.numbers[BLOCKS])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -74,6 +75,7 @@ class ConvolutionND:
     def _unfold(self, image: Array, col: Array) -> None:
         im2col(image, *self.windows, col.reshape(1, self._rows, *self.output))
 
-    def _by_group(self, a: Array) -> Array:
-        """View a matrix, weights or an image's channels as (group, channels or rows, ...)."""
-        return a.reshape(self.group, a.shape[0] // self.group, -1)
+    def _by_group(self, a: Array) -> list[Array]:
+        """Split a matrix, weights or an image's channels into the groups' (channels, values)."""
+        groups: Any = a.reshape(self.group, a.shape[0] // self.group, -1)
+        return list(groups)
