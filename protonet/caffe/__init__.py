@@ -6,7 +6,7 @@
 Where this differs from pycaffe is listed in ``docs/pycaffe.md``.
 """
 
-from protonet.caffe import io
+from protonet.caffe import _caffe, io, proto, pycaffe
 from protonet.caffe.alias import install
 from protonet.caffe.classifier import Classifier
 from protonet.caffe.detector import Detector
@@ -57,6 +57,7 @@ __all__ = [
     "RMSPropSolver",
     "SGDSolver",
     "Timer",
+    "_caffe",
     "get_solver",
     "has_nccl",
     "init_log",
@@ -66,6 +67,8 @@ __all__ = [
     "layers",
     "log",
     "params",
+    "proto",
+    "pycaffe",
     "set_device",
     "set_mode_cpu",
     "set_mode_gpu",

@@ -98,11 +98,12 @@ class Detector(Net):
         pad = np.round(np.maximum(0, -low) * shrink).astype(int)
         limits = np.array(im.shape[:2], float)
         low, high = np.clip(low, 0, limits), np.clip(high, 0, limits)
-        if (high - low < 0).any():
-            raise DataError(f"window {tuple(window)} lies outside of the image {im.shape[:2]}")
         extent = np.round((high - low + 1) * shrink).astype(int)
         extent = np.minimum(extent, size - pad)
         part = im[int(low[0]) : int(high[0]), int(low[1]) : int(high[1])]
+        if not part.size:
+            corners = ", ".join(f"{n:g}" for n in window)
+            raise DataError(f"window ({corners}) lies outside of the image {im.shape[:2]}")
         crop = np.ones(tuple(self.crop_dims), np.float32) * self.crop_mean
         y, x = pad
         crop[y : y + extent[0], x : x + extent[1]] = io.resize_image(part, extent)
