@@ -8,7 +8,8 @@
     ├── ShapeError       blobs or parameters whose shapes do not fit
     ├── DataError        sources, records, labels, means
     ├── SnapshotError    weights and solver states that cannot be read, or do not fit the net
-    └── OutputError      a file or folder that cannot be written
+    ├── OutputError      a file or folder that cannot be written
+    └── NotFiniteError   a loss, gradient or weight became infinite or not a number
 
 Every message is one line that a user can act on: where it happened (file, line, layer), what
 was expected, and what came. The command line prints it and exits with code 2.
@@ -37,6 +38,22 @@ class DataError(ProtonetError):
 
 class SnapshotError(ProtonetError):
     """A weights file or solver state cannot be read or does not fit the net."""
+
+
+class LabelError(DataError):
+    """A label that no class has.
+
+    Attributes:
+        sample: which one of the batch it belongs to.
+    """
+
+    def __init__(self, message: str, sample: int = 0) -> None:
+        super().__init__(message)
+        self.sample = sample
+
+
+class NotFiniteError(ProtonetError):
+    """A loss, gradient or weight became infinite or not a number."""
 
 
 class OutputError(ProtonetError):

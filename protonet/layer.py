@@ -97,6 +97,18 @@ class Layer:
         """Overwrite ``bottom[i].diff`` where asked, and add to the diffs of the parameters."""
         raise NotImplementedError
 
+    # --- going on from a snapshot ------------------------------------------------------------
+    def resume_state(self) -> dict[str, Any]:
+        """Return what the coming passes depend on beside parameters and bottoms, if anything.
+
+        A position in a source, what a generator will draw, a state carried over: numbers,
+        strings, float32 arrays, lists and dictionaries by string of them.
+        """
+        return {}
+
+    def resume_from(self, state: dict[str, Any]) -> None:
+        """Go on as the layer would have that returned this ``resume_state``."""
+
     # --- what layers use -------------------------------------------------------------------
     @property
     def extra(self) -> Fields:

@@ -14,7 +14,7 @@ import numpy as np
 
 from protonet import fillers, random
 from protonet.blob import Array, Blob, aligned_zeros
-from protonet.errors import GraphError, ProtonetError, ShapeError, did_you_mean
+from protonet.errors import GraphError, LabelError, ProtonetError, ShapeError, did_you_mean
 from protonet.graph import build_graph
 from protonet.layer import TEST, Layer
 from protonet.plan import Param, Plan, Step, build_plan
@@ -242,7 +242,10 @@ class Net:
                 if blob.shape != shape:
                     self._reshape(step)
                     break
-            layer.forward(step.bottom, step.top)
+            try:
+                layer.forward(step.bottom, step.top)
+            except LabelError as error:
+                raise self._with_record(error) from None
             if self.debug_info is not None:
                 self.debug_info.forward(step)
             for blob, weight in zip(step.top, layer.loss_weights, strict=True):
@@ -269,6 +272,15 @@ class Net:
                 hook(i)
         if self.debug_info is not None and indices is None:
             self.debug_info.all_parameters()
+
+    def _with_record(self, error: LabelError) -> LabelError:
+        """Add the record that a label came from, where its source can tell."""
+        for layer in self.layers:
+            describe = getattr(layer, "describe_record", None)
+            if describe is not None:
+                record = describe(layer.consumed - layer.batch_size + error.sample)  # type: ignore[attr-defined]
+                return LabelError(f"{error}; it comes from {record}", error.sample)
+        return error
 
     def _reshape(self, step: Step) -> None:
         before = [blob.shape for blob in step.top]

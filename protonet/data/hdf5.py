@@ -126,6 +126,10 @@ class Hdf5Rows:
             self._next_file()
         self._at = row
 
+    def describe_next(self) -> str:
+        """Return how messages name the row that comes next."""
+        return f"'{self._paths[self._file]}', row {self._order[self._at]}"
+
     def _next_file(self) -> None:
         """Go to the start of the next file; after the last one comes the first of a new pass."""
         if not self._files:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from protonet import random
 from protonet.data.batch import Batch
 from protonet.data.images import Pixels, decode_image
 from protonet.data.paths import existing
@@ -146,6 +147,16 @@ class ImageReader:
         self._rng.bit_generator.state = self._rng_state
         if self._transformer.random:
             skip_draws(self._rng, record)
+
+    def describe(self, record: int) -> str:
+        """Return how messages name the image that comes after so many."""
+        passes, at = divmod(self._skip + record, len(self._entries))
+        if self._shuffle:
+            shuffle = random.thawed(self._shuffle_state)
+            for _ in range(passes + 1):
+                order = shuffle.permutation(len(self._entries))
+            at = int(order[at])
+        return self._files.describe(self._entries[at])
 
     def _next_order(self) -> list[int]:
         count = len(self._entries)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from protonet.blob import Blob
-from protonet.errors import DataError, ProtonetError
+from protonet.errors import LabelError, ProtonetError
 from protonet.kernels.jit import kernel
 from protonet.layer import Count, Layer
 
@@ -70,10 +71,11 @@ class Loss(Layer):
 def label_error(layer: Layer, labels: Blob, place: int, inner: int, classes: int) -> ProtonetError:
     """Return the error for the label at ``place`` of a blob with ``inner`` labels a sample."""
     value = float(labels.data.reshape(-1)[place])
+    sample = place // max(inner, 1)
     return layer.error(
-        f"label {value:g} of sample {place // max(inner, 1)} is out of range: there are "
+        f"label {value:g} of sample {sample} is out of range: there are "
         f"{classes} classes, 0 to {classes - 1}",
-        DataError,
+        partial(LabelError, sample=sample),
     )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
+
+from protonet import random
 from protonet.blob import Blob, Shape
 from protonet.data.batch import Batch
 from protonet.data.prefetch import Prefetcher, Reader
@@ -39,11 +42,18 @@ class ReadAhead(Layer):
             DataError: what is to be read is missing, broken, or does not fit the parameters.
         """
         self._prefetcher: Prefetcher[Batch] | None = None
+        self._seeds: list[dict[str, Any]] = []
         self._start = 0
         try:
             self._shape = self.prepare()
         except DataError as error:
             raise self.error(str(error), DataError) from error
+
+    def generators(self, count: int) -> list[np.random.Generator]:
+        """Return the layer's own generators, as they were spawned; for :meth:`prepare`."""
+        if not self._seeds:
+            self._seeds = [random.frozen(random.spawn()) for _ in range(count)]
+        return [random.thawed(seed) for seed in self._seeds]
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         top[0].reshape(*self._shape)
@@ -78,7 +88,27 @@ class ReadAhead(Layer):
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         """Nothing flows into a source."""
 
+    # --- going on from a snapshot ------------------------------------------------------------
+    def resume_state(self) -> dict[str, Any]:
+        return {"consumed": self.consumed, "generators": self._seeds}
+
+    def resume_from(self, state: dict[str, Any]) -> None:
+        self.close()
+        self._prefetcher = None
+        self._seeds = list(state["generators"])
+        try:
+            self.prepare()
+        except DataError as error:
+            raise self.error(str(error), DataError) from error
+        self._shape = ()  # the tops may have any: the next batch gives them theirs
+        self.seek(int(state["consumed"]))
+
     # --- for those who run the net ------------------------------------------------------------
+    @property
+    def batch_size(self) -> int:
+        """Records in the batch that was delivered last."""
+        return self._shape[0] if self._shape else 0
+
     @property
     def consumed(self) -> int:
         """Records delivered so far, over all passes."""

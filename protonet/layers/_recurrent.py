@@ -217,6 +217,15 @@ class Recurrent(Layer):
         """View (T, N, width) as (T·N, width)."""
         return a.reshape(self.steps * self.streams, a.shape[2])
 
+    def resume_state(self) -> dict[str, Any]:
+        return {"after": [state.copy() for state in self.after]} if not self.exposed else {}
+
+    def resume_from(self, state: dict[str, Any]) -> None:
+        for mine, given in zip(self.after, state["after"], strict=True):
+            if mine.shape != given.shape:
+                raise self.error(f"expected a state of shape {mine.shape}, got {given.shape}")
+            mine[...] = given
+
     def multiply_adds(self, bottom: list[Blob], top: list[Blob]) -> int:
         each_step = self.inputs + self.outputs
         once = self.streams * self.static_inputs

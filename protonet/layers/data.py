@@ -16,7 +16,6 @@ from protonet.data.transformer import Shape3, Transformer
 from protonet.errors import DataError
 from protonet.layer import register
 from protonet.layers._read_ahead import ReadAhead
-from protonet.random import spawn
 
 
 @register("Data")
@@ -35,7 +34,7 @@ class Data(ReadAhead):
         if p.prefetch < 1:
             raise DataError("data_param needs a prefetch of at least 1")
         self.ahead = p.prefetch
-        self._rng = spawn()
+        (self._rng,) = self.generators(1)
         self._skip = int(self._rng.integers(p.rand_skip)) if p.rand_skip else 0
         self.transformer = Transformer(self.param.transform_param, self.phase, self.where)
         if p.force_encoded_color:
@@ -61,6 +60,11 @@ class Data(ReadAhead):
     def source_path(self) -> str:
         """Return the folder of the database, which for a bundled one may not be there yet."""
         return self._bundled.path if self._bundled else self._path
+
+    def describe_record(self, record: int) -> str:
+        """Return how messages name the record delivered after so many, over all passes."""
+        source = self._open()
+        return source.describe((self._skip + record) % len(source))
 
     def records(self) -> int:
         """Return the number of records of the source. A LevelDB is read through to count them."""

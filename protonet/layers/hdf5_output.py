@@ -6,6 +6,7 @@ passes add their rows to the file.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from protonet.blob import Blob
@@ -26,6 +27,7 @@ class HDF5Output(Layer):
         if not self.param.hdf5_output_param.file_name:
             raise self.error("hdf5_output_param needs a file_name", GraphError)
         self._begun = False
+        self._rows = 0
 
     def reshape(self, bottom: list[Blob], top: list[Blob]) -> None:
         if bottom[0].shape[:1] != bottom[1].shape[:1] or not bottom[0].shape:
@@ -51,6 +53,7 @@ class HDF5Output(Layer):
         except OSError as error:
             raise self.error(f"'{name}' cannot be written: {error}", OutputError) from error
         self._begun = True
+        self._rows += bottom[0].shape[0]
 
     def _append(self, file: Any, name: str, blob: Blob) -> None:
         if not self._begun:
@@ -61,8 +64,19 @@ class HDF5Output(Layer):
             raise self.error(
                 f"rows of {name} had the shape {dataset.shape[1:]} before, got {blob.shape[1:]}"
             )
-        dataset.resize(len(dataset) + blob.shape[0], axis=0)
+        # a run that goes on from a snapshot drops what was written after it
+        dataset.resize(self._rows + blob.shape[0], axis=0)
         dataset[-blob.shape[0] :] = blob.data
+
+    def resume_state(self) -> dict[str, Any]:
+        return {"rows": self._rows}
+
+    def resume_from(self, state: dict[str, Any]) -> None:
+        """Go on behind the rows written then, if the file is still there."""
+        self._rows = int(state["rows"])
+        self._begun = self._rows > 0 and os.path.exists(self.param.hdf5_output_param.file_name)
+        if not self._begun:
+            self._rows = 0
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         """Leave the bottoms' gradients alone: nothing depends on what is written."""

@@ -13,7 +13,6 @@ from protonet.data.transformer import Transformer
 from protonet.errors import DataError
 from protonet.layer import register
 from protonet.layers._read_ahead import ReadAhead
-from protonet.random import spawn
 
 
 @register("ImageData")
@@ -35,7 +34,7 @@ class ImageData(ReadAhead):
                 "new_height and new_width must both be given, "
                 f"got new_height {p.new_height} and new_width {p.new_width}"
             )
-        rng, shuffle = spawn(), spawn()
+        rng, shuffle = self.generators(2)
         self._list = existing(p.source, "source", self.where)
         self._entries = read_list(self._list)
         skip = int(rng.integers(p.rand_skip)) if p.rand_skip else 0
@@ -65,6 +64,10 @@ class ImageData(ReadAhead):
     def source_path(self) -> str:
         """Return the path of the list file."""
         return self._list
+
+    def describe_record(self, record: int) -> str:
+        """Return how messages name the image delivered after so many, over all passes."""
+        return self._reader.describe(record)
 
     def records(self) -> int:
         """Return the number of images in the list."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 
@@ -84,6 +85,13 @@ class MemoryData(Layer):
         top[0].data[...] = self._data[rows]
         top[1].data.reshape(-1)[...] = self._labels[rows].reshape(-1)
         self._at = rows.stop % len(self._data)
+
+    def resume_state(self) -> dict[str, Any]:
+        return {"row": self._at}
+
+    def resume_from(self, state: dict[str, Any]) -> None:
+        """Go on at the row of then; the arrays must have been handed over already."""
+        self._at = int(state["row"]) % len(self._data) if self._data is not None else 0
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         """Nothing flows into a source."""

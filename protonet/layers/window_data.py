@@ -15,7 +15,6 @@ from protonet.data.windows import Warp, WindowReader, read_windows
 from protonet.errors import DataError
 from protonet.layer import register
 from protonet.layers._read_ahead import ReadAhead
-from protonet.random import spawn
 
 CROP_MODES = ("warp", "square")
 
@@ -39,7 +38,7 @@ class WindowData(ReadAhead):
             raise DataError(f"crop_mode must be 'warp' or 'square', got '{p.crop_mode}'")
         if not 0 <= p.fg_fraction <= 1:
             raise DataError(f"fg_fraction must lie between 0 and 1, got {p.fg_fraction:g}")
-        self._rng = spawn()
+        (self._rng,) = self.generators(1)
         self.transformer = Transformer(self.param.transform_param, self.phase, self.where)
         self._source = existing(p.source, "source", self.where)
         self._found = read_windows(self._source, p.fg_threshold, p.bg_threshold)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -179,20 +180,40 @@ def load_weights(
             left_out.append(str(error).removeprefix(f"{os.fspath(path)}: "))
         else:
             pairs += mine
-    _copy(pairs)
+    _fitting(pairs)()
     return unused
 
 
-def load_state(solver: Solver, path: _Path) -> str:
-    """Restore iteration, step and history; return the path of the weights that go with them.
+def read_state(path: _Path) -> StoredState:
+    """Read a solver state of either format.
 
     Raises:
-        SnapshotError: the file cannot be read, or its history does not fit the solver.
+        SnapshotError: it cannot be read or is none.
     """
     if is_hdf5(path):
-        from protonet.solvers.snapshot_hdf5 import read_state
-    else:
-        from protonet.solvers.snapshot_binary import read_state
+        from protonet.solvers import snapshot_hdf5
+
+        return snapshot_hdf5.read_state(path)
+    from protonet.solvers import snapshot_binary
+
+    return snapshot_binary.read_state(path)
+
+
+def weights_beside(state: _Path, learned_net: str) -> Path:
+    """Return where the weights are that a solver state names: beside it, else where it says.
+
+    So a folder of snapshots can be moved or copied.
+    """
+    beside = Path(state).with_name(Path(learned_net).name)
+    return beside if beside.exists() or not Path(learned_net).exists() else Path(learned_net)
+
+
+def load_state(solver: Solver, path: _Path) -> None:
+    """Restore iteration, step, history and the weights that go with them.
+
+    Raises:
+        SnapshotError: a file cannot be read or does not fit the solver, which is unchanged then.
+    """
     state = read_state(path)
     if len(state.history) != len(solver.history):
         raise SnapshotError(
@@ -200,10 +221,12 @@ def load_state(solver: Solver, path: _Path) -> str:
             f"{solver.type} solver of this net, got {len(state.history)}"
         )
     names = [f"{os.fspath(path)}: history blob {i}" for i in range(len(state.history))]
-    _copy(list(zip(state.history, solver.history, names, strict=True)))
+    copy = _fitting(list(zip(state.history, solver.history, names, strict=True)))
+    if state.learned_net:
+        load_weights(solver.net, weights_beside(path, state.learned_net))
+    copy()
     solver.iter = state.iter
     solver.current_step = state.current_step
-    return state.learned_net
 
 
 def _check(stored: Stored, target: Array, what: str) -> None:
@@ -211,8 +234,8 @@ def _check(stored: Stored, target: Array, what: str) -> None:
         raise SnapshotError(f"{what}: expected the shape {target.shape}, got {stored.shape}")
 
 
-def _copy(pairs: Sequence[tuple[Stored, Array, str]]) -> None:
-    """Copy stored values into arrays, after all of them were found to fit."""
+def _fitting(pairs: Sequence[tuple[Stored, Array, str]]) -> Callable[[], None]:
+    """Return what copies stored values into arrays, after all of them were found to fit."""
     values = []
     for stored, target, what in pairs:
         _check(stored, target, what)
@@ -220,5 +243,9 @@ def _copy(pairs: Sequence[tuple[Stored, Array, str]]) -> None:
         if read.size != target.size:
             raise SnapshotError(f"{what}: expected {target.size} values, got {read.size}")
         values.append(read)
-    for (_, target, _), read in zip(pairs, values, strict=True):
-        np.copyto(target, read.reshape(target.shape))
+
+    def copy() -> None:
+        for (_, target, _), read in zip(pairs, values, strict=True):
+            np.copyto(target, read.reshape(target.shape))
+
+    return copy

@@ -22,8 +22,10 @@ from protonet.errors import OutputError, PrototxtError
 from protonet.kernels import update
 from protonet.net import Net
 from protonet.scoring import score
-from protonet.solvers import nets
+from protonet.solvers import nets, resume
+from protonet.solvers.keep import Keep
 from protonet.solvers.lr_policy import check_policy, current_step, learning_rate
+from protonet.solvers.numbers import Numbers
 from protonet.solvers.snapshot import load_state, save_state
 from protonet.watch.debug_info import DebugInfo
 from protonet.watch.reporter import Reporter
@@ -61,6 +63,9 @@ class Solver:
         losses: the last ``average_loss`` losses.
         scores: of each test net, by index, the means of its last test; ``tested_at`` is when.
         last_snapshot: paths of the weights and the state that were written last.
+        keep: which snapshots stay on the disk.
+        numbers: watches that they are finite; its ``on_nan`` says what happens if not.
+        resumed_losses: losses of a run that is gone on with, which count in the average.
 
     Raises:
         ProtonetError: fields that make no sense, or nets that cannot be built.
@@ -96,6 +101,10 @@ class Solver:
         self.test_nets = nets.test_nets(self)
         self.losses: deque[float] = deque(maxlen=max(1, self.param.average_loss))
         self._allocate_history()
+        self.keep = Keep()
+        self.numbers = Numbers(self)
+        self.resumed_losses: list[float] = []
+        self._tested_before = -1  # the iteration of a resumed run whose test was done already
         self._set_debug_info()
         self._note_devices()
 
@@ -219,7 +228,11 @@ class Solver:
     def learning_rate(self) -> float:
         """Return the rate of the coming iteration."""
         self.current_step = current_step(self.param, self.iter)
-        return learning_rate(self.param, self.iter)
+        return self.learning_rate_at(self.iter)
+
+    def learning_rate_at(self, iteration: int) -> float:
+        """Return the rate of an iteration."""
+        return learning_rate(self.param, iteration)
 
     # --- the loop ----------------------------------------------------------------------------
     def add_callback(self, before: Callable[[], None], after: Callable[[], None]) -> None:
@@ -242,19 +255,24 @@ class Solver:
         param, reporter = self.param, self.reporter
         stop = self.iter + iterations
         self.losses.clear()
+        self.losses.extend(self.resumed_losses)
+        self.resumed_losses = []
         shown_at, shown_iter = time.perf_counter(), self.iter
         while self.iter < stop and not self._stop_requested:
             self.net.clear_param_diffs()
             due = param.test_interval and self.iter % param.test_interval == 0
+            due = due and self.iter != self._tested_before
             if due and (self.iter > 0 or param.test_initialization):
                 self.test_all()
                 if self._stop_requested:
                     break
+            self.numbers.begin()
             for before, _ in self._callbacks:
                 before()
             shown = bool(param.display) and self.iter % param.display == 0
             self._describe_passes(shown)
             self.losses.append(self._gradients())
+            self.numbers.gradients(self.losses[-1])
             if shown:
                 now = time.perf_counter()
                 reporter.display(self, self.smoothed_loss, self.iter - shown_iter, now - shown_at)
@@ -263,6 +281,7 @@ class Solver:
                 after()
             self.apply_update()
             self.iter += 1
+            self.numbers.updated()
             reporter.iteration(self)
             due = param.snapshot and self.iter % param.snapshot == 0
             if due or self._snapshot_requested:
@@ -289,6 +308,7 @@ class Solver:
             Whether training came to its end; False when a stop was requested.
         """
         self._check_prefix()
+        self.keep.check(self)
         self.reporter.solving(self)
         if resume is not None:
             self.restore(resume)
@@ -326,6 +346,8 @@ class Solver:
         for i in range(len(self.test_nets)):
             if not self._stop_requested:
                 self.test(i)
+        if not self._stop_requested:
+            self.keep.tested(self)
 
     def test(self, index: int = 0) -> dict[str, list[float]]:
         """Run a test net; return name -> mean values of each output, none if stopped meanwhile."""
@@ -343,12 +365,18 @@ class Solver:
         return self.scores[index]
 
     # --- snapshots ---------------------------------------------------------------------------
-    def snapshot(self) -> tuple[Path, Path]:
-        """Write weights and solver state; return their paths.
+    def snapshot(self, position: resume.State | None = None) -> tuple[Path, Path]:
+        """Write weights, solver state, and what Caffe's states cannot hold; return their paths.
+
+        Args:
+            position: what is written of the latter, as of now by default.
 
         Raises:
             OutputError: a file cannot be written.
+            NotFiniteError: a weight is not finite, and that is to stop the run.
         """
+        if position is None:
+            self.numbers.updated(look=True)
         stem = f"{self.snapshot_prefix.name}_iter_{self.iter}"
         suffix = ".h5" if self.param.snapshot_format == self.param.HDF5 else ""
         weights = self.snapshot_prefix.with_name(f"{stem}.caffemodel{suffix}")
@@ -356,18 +384,29 @@ class Solver:
         self.reporter.snapshotting(weights, state)
         self.net.save(weights, diffs=self.param.snapshot_diff)
         save_state(self, state, weights)
+        beside = resume.path_of(state)
+        self.keep.add(self.iter, [weights, state, beside])
+        resume.write(beside, position or resume.captured(self), [weights, state])
         self.last_snapshot = weights, state
+        self.keep.prune()
         return weights, state
 
     def restore(self, path: str | os.PathLike[str]) -> None:
         """Go on from a .solverstate and the weights it names.
 
-        The weights are looked for where the state says, then beside the state.
+        The weights are looked for beside the state, then where the state says. With a
+        ``.protonetstate`` beside it the run goes on to the bit.
 
         Raises:
             SnapshotError: one of the files cannot be read or does not fit.
         """
-        weights = load_state(self, path)
-        if weights:
-            beside = Path(path).parent / Path(weights).name
-            self.net.copy_from(weights if Path(weights).exists() else beside)
+        beside = resume.check(path)
+        load_state(self, path)
+        if beside is None:
+            self.reporter.note(
+                f"no {resume.path_of(path)}: sources begin anew, and what is drawn at random"
+            )
+            return
+        for note in resume.restore(self, beside, resume.path_of(path)):
+            self.reporter.note(note)
+        self._tested_before = self.tested_at

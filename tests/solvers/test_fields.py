@@ -362,7 +362,11 @@ def _momentum2():
 
 # --- snapshots ------------------------------------------------------------------------------------
 def written():
-    return sorted(path.name for path in Path().iterdir())
+    """Return the names of Caffe's own files."""
+    names = {path.name for path in Path().iterdir()}
+    ours = {name for name in names if name.endswith(".protonetstate")}
+    assert len(ours) == len([name for name in names if ".solverstate" in name])
+    return sorted(names - ours)
 
 
 @honours("snapshot", "snapshot_prefix", "snapshot_after_train")
