@@ -90,6 +90,7 @@ def stage(
     plane, channels = numbers[SOURCE_PLANE], numbers[SOURCE_CHANNELS]
     row_bytes, left = numbers[STAGED_WIDTH] * pixel, numbers[MARGIN_LEFT] * pixel
     across_rows = numbers[JOINED_STEP] * width * 4
+    reach = (joined - 1) * numbers[JOINED_STEP]
     # Squares that are transposed: images x columns, channels x columns, or rows x columns.
     squares, along, across, rows, lanes = (
         channels, plane, plane * channels * numbers[GROUPS], images, LANES,
@@ -98,29 +99,31 @@ def stage(
         squares, along, across = (channels + LANES - 1) // LANES, plane * LANES, plane
     for y in range(first, last):
         start = (y - offset) * row_bytes
-        _clear(staged, start, start + row_bytes if joined > 1 else start + left)
-        if joined == 1:
-            _clear(staged, start + left + width * pixel, start + row_bytes)
         top = y * numbers[ROW_STEP] - numbers[ROW_SHIFT]
-        bottom = top + (joined - 1) * numbers[JOINED_STEP]
-        at_once = joined > 1 and channels == 1 and joined <= LANES
-        at_once = at_once and top >= 0 and bottom < numbers[SOURCE_HEIGHT]
-        for k in range(1 if at_once else joined):
-            row = top + k * numbers[JOINED_STEP]
-            if not 0 <= row < numbers[SOURCE_HEIGHT]:
-                continue
-            to = staged.ctypes.data + start + left + k * channels * 4
-            for x in range(0, width, LANES):
-                for q in range(squares):
-                    if at_once:
-                        across, rows, lanes = across_rows, joined, joined
-                    elif not numbers[LANES_ARE_IMAGES]:
-                        across, rows = plane, min(LANES, channels - q * LANES)
-                        lanes = rows
+        inside = top >= 0 and top + reach < numbers[SOURCE_HEIGHT]
+        _clear(staged, start, start + left if inside else start + row_bytes)
+        _clear(staged, start + left + width * pixel, start + row_bytes)
+    for q in range(squares):  # outermost, so that what is read lies together
+        lanes_of_q = min(LANES, channels - q * LANES)
+        for y in range(first, last):
+            top = y * numbers[ROW_STEP] - numbers[ROW_SHIFT]
+            at_once = channels == 1 and 1 < joined <= LANES
+            at_once = at_once and top >= 0 and top + reach < numbers[SOURCE_HEIGHT]
+            if at_once:
+                across, rows, lanes = across_rows, joined, joined
+            elif not numbers[LANES_ARE_IMAGES]:
+                across, rows, lanes = plane, lanes_of_q, lanes_of_q
+            for k in range(1 if at_once else joined):
+                row = top + k * numbers[JOINED_STEP]
+                if not 0 <= row < numbers[SOURCE_HEIGHT]:
+                    continue
+                to = staged.ctypes.data + (y - offset) * row_bytes + left
+                to += k * channels * 4 + q * VECTOR_BYTES
+                at = source + row * width * 4 + q * along
+                for x in range(0, width, LANES):
                     _square(
-                        source + (row * width + x) * 4 + q * along, across,
-                        rows, min(LANES, width - x),
-                        to + x * pixel + q * VECTOR_BYTES, pixel, lanes,
+                        at + x * 4, across, rows, min(LANES, width - x),
+                        to + x * pixel, pixel, lanes,
                     )  # fmt: skip
 
 

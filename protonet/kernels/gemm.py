@@ -106,7 +106,8 @@ def _multiply_panels(
         padded[:M] = a.T if trans_a else a
         a, trans_a = padded, False
     panels, blocks = -(-N // width), -(-M // rows)
-    chunk = rows * -(-blocks // max(1, min(blocks, -(-ITEMS // panels))))
+    items = min(ITEMS, -(-M * N * K // ITEM_WORK))
+    chunk = rows * -(-blocks // max(1, min(blocks, items // panels)))
     # The bias, zeros up to the end of the last panel, and as many as a panel is wide.
     added = np.zeros((panels + 1) * width, np.float32)
     if bias is not None:

@@ -259,8 +259,10 @@ def transpose_part(
         def each(base: Value, stride: Value, count: Value, mask: Value) -> Iterator[Any]:
             start = code.pointer(base)
             for i, m in enumerate(code.multiples(stride, LANES)):
+                # A masked access is slow where no memory is mapped, even if no lane is wanted.
                 inside = builder.icmp_signed("<", _int(i), count)
-                yield code.offset(start, m), builder.select(inside, mask, nothing)
+                place = builder.select(inside, code.offset(start, m), start)
+                yield place, builder.select(inside, mask, nothing)
 
         square = [code.load_masked(p, mask) for p, mask in each(source, source_row, rows, loaded)]
         square = _emit_transpose(code, square)
@@ -278,8 +280,10 @@ def copy_part(context: Any, source: Value, count: Value, target: Value) -> Any:
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
         code = _Code(builder)
         source, count, target = args
-        vector = code.load_masked(code.pointer(source), code.lanes_below(count))
-        code.store(vector, code.pointer(target))
+        # Where nothing is wanted of the source it may not even be there: slow to find out.
+        wanted = builder.icmp_signed(">", count, _int(0))
+        place = builder.select(wanted, code.pointer(source), code.pointer(target))
+        code.store(code.load_masked(place, code.lanes_below(count)), code.pointer(target))
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 3), emit
