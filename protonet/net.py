@@ -38,6 +38,7 @@ class Net:
         weights: path of a .caffemodel to start from, copied by layer name.
         level, stages: the rest of the state that chooses layers.
         share_with: a net whose parameters, by layer name, are used instead of own ones.
+        static: for its weights only: sources need not exist, nor every type of layer be known.
 
     Attributes:
         blobs: name -> Blob, in order of the layers; the latest version of each name.
@@ -61,6 +62,7 @@ class Net:
         stages: Iterable[str] = (),
         *,
         share_with: Net | None = None,
+        static: bool = False,
     ) -> None:
         if isinstance(source, str | os.PathLike):
             from protonet.schema.read import read_net
@@ -68,7 +70,7 @@ class Net:
             source = read_net(source)
         extra.refuse(_outside_of_layers(source.message), source.path)
         graph = build_graph(source, TEST if phase is None else phase, level, stages)
-        self.plan: Plan = build_plan(graph)
+        self.plan: Plan = build_plan(graph, static=static)
         self.name = graph.name
         self.phase = graph.phase
         self.steps: list[Step] = self.plan.steps

@@ -107,11 +107,15 @@ def save_state(solver: Solver, path: _Path, weights: _Path) -> None:
 
 
 def read_weights(path: _Path) -> StoredWeights:
-    """Read a weights file of either format.
+    """Read a weights file of either format, or one of arrays (see :mod:`protonet.weights`).
 
     Raises:
         SnapshotError: it cannot be read or is none.
     """
+    if os.fspath(path).endswith((".npz", ".safetensors")):
+        from protonet import weights
+
+        return weights.read_arrays(path)
     if is_hdf5(path):
         from protonet.solvers import snapshot_hdf5
 

@@ -73,7 +73,7 @@ def _opened(path: _Path, what: str) -> Iterator[Any]:
 def _stored(dataset: Any) -> Stored:
     # read now: the file is closed when the values are wanted
     values = np.asarray(dataset[()], np.float32)
-    return Stored(tuple(dataset.shape), lambda: values.reshape(-1))
+    return Stored(tuple(dataset.shape), lambda: values.reshape(-1), four=values.ndim == 4)
 
 
 def read_weights(path: _Path) -> StoredWeights:
@@ -82,12 +82,19 @@ def read_weights(path: _Path) -> StoredWeights:
     Raises:
         SnapshotError: the file cannot be read or is none.
     """
+    import h5py
+
+    layers: dict[str, dict[int, Stored]] = {}
+
+    def take(name: str, entry: Any) -> None:
+        # a layer called inception/1x1 is a group within a group
+        if isinstance(entry, h5py.Dataset):
+            layer, _, index = name.rpartition("/")
+            layers.setdefault(layer, {})[int(index)] = _stored(entry)
+
     with _opened(path, "weights") as file:
-        layers = [
-            (name, {int(i): _stored(group[i]) for i in group})
-            for name, group in file["data"].items()
-        ]
-    return StoredWeights(layers, owners_only=True)
+        file["data"].visititems(take)
+    return StoredWeights(list(layers.items()), owners_only=True)
 
 
 def read_state(path: _Path) -> StoredState:
