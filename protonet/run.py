@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protonet import recipe
-from protonet.errors import DataError, OutputError
+from protonet.errors import DataError, OutputError, SnapshotError
+from protonet.files import sweep, written_beside
 
 if TYPE_CHECKING:
     from protonet.net import Net
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _SOLVER_FILE, _TEST_FILE = "solver.prototxt", "test.prototxt"
+_RESUMED_FILE = "resumed-from.txt"  # the state that a run began with, until it has one of its own
 
 
 @dataclass
@@ -28,15 +31,17 @@ class Run:
         folder: where its files go.
         source: the effective solver, as ``schema.read_solver`` returns one.
         notes: what the user should know of how it came about.
+        resume: the solver state to go on from, if any.
     """
 
     folder: Path
     source: Any
     notes: list[str] = field(default_factory=list)
+    resume: Path | None = None
 
     def discard(self) -> None:
         """Take away what was prepared, if the run came to nothing more."""
-        prepared = {_SOLVER_FILE, _TEST_FILE}
+        prepared = {_SOLVER_FILE, _TEST_FILE, _RESUMED_FILE}
         if all(path.name in prepared for path in self.folder.iterdir()):
             shutil.rmtree(self.folder)
 
@@ -73,6 +78,7 @@ def prepare(
     assignments: list[str],
     out: str | None = None,
     adjust: Callable[[Any], None] = lambda solver: None,
+    resume: str | None = None,
 ) -> Run:
     """Read a net or solver file and make a run of it.
 
@@ -83,6 +89,7 @@ def prepare(
         assignments: ``key=value`` texts that override solver fields.
         out: the run folder wanted, ``runs/<name of the file>`` by default.
         adjust: changes the SolverParameter message further, before anything is written.
+        resume: the solver state to go on from, which must exist.
 
     Raises:
         ProtonetError: the file, an override or the folder is at fault.
@@ -99,9 +106,16 @@ def prepare(
         solver = found.message
     recipe.override(solver, assignments)
     adjust(solver)
-    derived, why = _derive(net) if net else (None, "")
-    folder = new_folder(Path(out) if out else Path("runs") / Path(path).stem)
+    untested = "no tests: test_interval is 0"
+    derived, why = _derive(net) if net and solver.test_interval else (None, untested)
+    if resume is not None and not Path(resume).is_file():
+        raise SnapshotError(f"{resume}: cannot be read: no such file")
+    folder = new_folder(_wanted(path, out))
     run = Run(folder, found)
+    if resume is not None:
+        run.resume = Path(resume)
+        with written_beside(folder / _RESUMED_FILE) as file:
+            file.write(os.path.abspath(resume).encode())
     effective = folder / _SOLVER_FILE
     if net:
         run.notes.append(
@@ -115,6 +129,68 @@ def prepare(
     write_file(solver, effective)
     run.notes.append(f"effective solver: {effective}")
     return run
+
+
+def _wanted(path: str, out: str | None) -> Path:
+    return Path(out) if out else Path("runs") / Path(path).stem
+
+
+def going_on(
+    path: str,
+    assignments: list[str],
+    out: str | None = None,
+    adjust: Callable[[Any], None] = lambda solver: None,
+) -> Run:
+    """Return the last run of a file, to go on with in its folder from its latest whole snapshot.
+
+    What it was trained with is what its effective solver says. A run that had no snapshot yet
+    begins anew.
+
+    Args:
+        path: the net or solver prototxt that was trained.
+        assignments, out, adjust: as for :func:`prepare`.
+
+    Raises:
+        ProtonetError: there is no such run, or its solver or an override is at fault.
+    """
+    from protonet.schema.read import read_solver
+    from protonet.schema.write import write_file
+    from protonet.solvers import resume
+
+    folder = _last_folder(_wanted(path, out))
+    source = read_solver(folder / _SOLVER_FILE)
+    solver = source.message
+    recipe.override(solver, assignments)
+    run = Run(folder, source)
+    prefix = Path(solver.snapshot_prefix)
+    for place in {folder, prefix.parent}:
+        sweep(place)
+    run.resume, damaged = resume.latest(prefix)
+    run.notes += [f"left out: {line}" for line in damaged]
+    if run.resume is None and (folder / _RESUMED_FILE).exists():
+        run.resume = Path((folder / _RESUMED_FILE).read_text(encoding="utf-8"))
+    start_weights = list(solver.weights)
+    adjust(solver)
+    if run.resume is None:
+        del solver.weights[:]
+        solver.weights.extend(start_weights)
+    write_file(solver, folder / _SOLVER_FILE)
+    what = f"from {run.resume}" if run.resume else "from the beginning: it has no whole snapshot"
+    run.notes.append(f"going on with the run in {folder} {what}")
+    return run
+
+
+def _last_folder(wanted: Path) -> Path:
+    """Return the last one of the run folders that :func:`new_folder` made for a name."""
+    name = re.compile(rf"{re.escape(wanted.name)}(?:-(\d+))?")
+    numbered = [
+        (int(match[1] or 1), folder)
+        for folder in (wanted.parent.iterdir() if wanted.parent.is_dir() else ())
+        if (match := name.fullmatch(folder.name)) and (folder / _SOLVER_FILE).is_file()
+    ]
+    if not numbered:
+        raise SnapshotError(f"nothing to go on with: there is no run folder {wanted}")
+    return max(numbered)[1]
 
 
 def _derive(found: Any) -> tuple[recipe.DerivedTest | None, str]:
@@ -132,7 +208,7 @@ def _attach_nets(
 ) -> None:
     from protonet.schema.write import write_file
 
-    if recipe.has_test_part(found.message):
+    if recipe.has_test_part(found.message) and solver.test_interval:
         solver.net = path
         if not solver.test_iter:
             solver.test_iter.append(100)

@@ -131,6 +131,18 @@ def test_without_a_sibling_source_there_are_no_tests(cli, small_mnist):
     assert "accuracy" not in result.out
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_no_tests_asked_for(cli, small_mnist, own):
+    include = (
+        'layers { name: "s" type: SILENCE bottom: "ip2" include { phase: TEST } }' if own else ""
+    )
+    (small_mnist / "n.prototxt").write_text(LENET.read_text() + include)
+    result = cli("train", "n.prototxt", "max_iter=2", "test_interval=0")
+    assert result.code == 0, result.err
+    assert "no tests: test_interval is 0" in messages(result)
+    assert "Testing" not in result.err
+
+
 def test_interrupt_stops_with_a_snapshot(small_mnist):
     process = subprocess.Popen(
         [sys.executable, "-m", "protonet", "train", LENET, "display=1", "max_iter=100000"],
