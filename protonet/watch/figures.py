@@ -97,6 +97,34 @@ def smooth(values: Sequence[float], points: int = 60) -> Any:
     return (sums[high] - sums[low]) / (high - low)
 
 
+def band(
+    axis: Any,
+    curves: Sequence[tuple[Sequence[float], Sequence[float]]],
+    colour: Any,
+    label: str,
+    kind: str = "-",
+) -> None:
+    """Draw the mean of several curves, and one standard deviation around it.
+
+    Curves that end early count as far as they go; xs are those of the longest.
+    """
+    curves = [curve for curve in curves if len(curve[0])]
+    if not curves:
+        return
+    xs = max((curve[0] for curve in curves), key=len)
+    ys = np.full((len(curves), len(xs)), np.nan)
+    for row, (_, values) in zip(ys, curves, strict=True):
+        row[: len(values)] = values
+    there = np.isfinite(ys)
+    counts = np.maximum(there.sum(axis=0), 1)
+    mean = np.where(there, ys, 0).sum(axis=0) / counts
+    squares = np.where(there, ys - mean, 0.0) ** 2
+    deviation = np.sqrt(squares.sum(axis=0) / np.maximum(counts - 1, 1))
+    axis.plot(xs, mean, kind, color=colour, label=label)
+    if len(curves) > 1:
+        axis.fill_between(xs, mean - deviation, mean + deviation, color=colour, alpha=0.18, lw=0)
+
+
 def scale_iterations(axis: Any) -> None:
     """Write iterations as 1,000 rather than 1000."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator

@@ -15,6 +15,8 @@ from protonet.watch.metrics import NAME, Record
 
 Curve = tuple[list[int], list[float]]
 
+_KINDS = {"train": "train", "test": "tests", "gradients": "gradients"}
+
 
 @dataclass
 class History:
@@ -33,6 +35,19 @@ class History:
     train: list[Record] = field(default_factory=list)
     tests: list[Record] = field(default_factory=list)
     gradients: list[Record] = field(default_factory=list)
+
+    def add(self, record: Record) -> None:
+        """Take in one record, of a kind that is known here; for a run that goes on.
+
+        Raises:
+            KeyError, TypeError: it is no record.
+        """
+        event = record["event"]
+        if event == "run":
+            self.net, self.heads = record["net"], record["heads"]
+        elif event in _KINDS:
+            record["iter"] += 0
+            getattr(self, _KINDS[event]).append(record)
 
     def curve(self, records: list[Record], key: str) -> Curve:
         """Return iterations and values of one field (``lr``) or output (``outputs/loss``)."""
@@ -104,20 +119,13 @@ def read_history(path: str | os.PathLike[str]) -> History:
 
 def _from_metrics(path: Path, name: str) -> History:
     history = History(name)
-    kinds = {"train": history.train, "test": history.tests, "gradients": history.gradients}
     text = path.read_text(encoding="utf-8", errors="replace")
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         if not line:
             continue
         try:
-            record = json.loads(line)
-            event = record["event"]
-            if event == "run":
-                history.net, history.heads = record["net"], record["heads"]
-            elif event in kinds:
-                record["iter"] += 0
-                kinds[event].append(record)
+            history.add(json.loads(line))
         except (ValueError, KeyError, TypeError):
             if number == len(lines):
                 break  # the run was killed, or goes on, while this line was written

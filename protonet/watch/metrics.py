@@ -26,6 +26,7 @@ import numpy as np
 
 from protonet import __version__
 from protonet.errors import OutputError
+from protonet.files import written_beside
 from protonet.watch.gradient_flow import GradientFlow
 from protonet.watch.reporter import OutputLine, Reporter
 
@@ -47,19 +48,45 @@ class JsonLines:
 
     Numbers that JSON has no word for become null.
 
+    Args:
+        goes_on: the run was begun before: what the file holds of it stays, up to the iteration
+            of the first new record. Lines after it, or half a line, come from iterations that
+            are done again.
+
     Raises:
         OutputError: the file cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, goes_on: bool = False) -> None:
         self._path = path
+        self._goes_on = goes_on
+        self._opening: list[bytes] = []  # for a file that turns out to hold nothing yet
         self._file: IO[str] | None = None
+
+    def _open(self, record: Record) -> IO[str]:
+        if not self._goes_on:
+            return self._path.open("w", encoding="utf-8")
+        keep: list[bytes] = []
+        held = self._path.read_bytes() if self._path.exists() else b""
+        for line in held.splitlines(keepends=True):
+            try:
+                if json.loads(line).get("iter", 0) < record.get("iter", 0):
+                    keep.append(line)
+            except (ValueError, AttributeError, TypeError):
+                break  # the process was killed while it wrote this
+        with written_beside(self._path) as file:
+            file.writelines(keep or self._opening)
+        return self._path.open("a", encoding="utf-8")
 
     def __call__(self, record: Record) -> None:
         try:
+            line = json.dumps(_plain(record)) + "\n"
+            if self._file is None and self._goes_on and "iter" not in record:
+                self._opening = [line.encode()]
+                return
             if self._file is None:
-                self._file = self._path.open("w", encoding="utf-8")
-            self._file.write(json.dumps(_plain(record)) + "\n")
+                self._file = self._open(record)
+            self._file.write(line)
             self._file.flush()
         except OSError as error:
             raise OutputError(f"{self._path}: cannot be written: {error.strerror}") from None
@@ -75,6 +102,9 @@ class MetricsReporter(Reporter):
     Args:
         sinks: are called with each record.
         gradients: measure how gradients flow, too.
+
+    Attributes:
+        tested_for: seconds that tests have taken.
     """
 
     def __init__(self, *sinks: Sink, gradients: bool = False) -> None:
@@ -85,6 +115,7 @@ class MetricsReporter(Reporter):
         self._opening: Record = {}
         self._paused = 0.0
         self._test_began = 0.0
+        self.tested_for = 0.0
 
     def solving(self, solver: Solver) -> None:
         """Begin to measure; hooks are added to the solver once."""
@@ -161,7 +192,9 @@ class MetricsReporter(Reporter):
     def tested(
         self, solver: Solver, index: int, outputs: list[OutputLine], loss: float | None
     ) -> None:
-        self._paused += time.perf_counter() - self._test_began
+        seconds = time.perf_counter() - self._test_began
+        self._paused += seconds
+        self.tested_for += seconds
         values: dict[str, list[float]] = {}
         for name, value, _ in outputs:
             values.setdefault(name, []).append(value)
@@ -195,13 +228,15 @@ class MetricsReporter(Reporter):
             sink({"event": event, **fields})
 
 
-def recording(folder: Path, gradients: bool = False, tensorboard: bool = False) -> MetricsReporter:
-    """Return what writes the metrics of a run into its folder.
+def recording(
+    folder: Path, gradients: bool = False, tensorboard: bool = False, goes_on: bool = False
+) -> MetricsReporter:
+    """Return what writes the metrics of a run into its folder; ``goes_on`` as for JsonLines.
 
     Raises:
         OutputError: TensorBoard events are wanted, and what writes them is not installed.
     """
-    sinks: list[Sink] = [JsonLines(folder / NAME)]
+    sinks: list[Sink] = [JsonLines(folder / NAME, goes_on)]
     if tensorboard:
         from protonet.watch.tensorboard import TensorBoardEvents
 
