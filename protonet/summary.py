@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from protonet.plan import LayerFacts, Plan, layer_facts
+from protonet.facts import LayerFacts, layer_facts
+from protonet.plan import Plan
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -15,10 +15,11 @@ from google.protobuf import text_format
 from places import MODELS, REFERENCE, ROOT
 
 import protonet
+from protonet.facts import layer_facts
 from protonet.graph import build_graph
 from protonet.layer import TEST, TRAIN
 from protonet.net import Net
-from protonet.plan import build_plan, layer_facts
+from protonet.plan import build_plan
 from protonet.schema import caffe_pb2 as pb
 from protonet.schema.read import NetSource, SolverSource, parse_net, read_any, read_net, read_solver
 from protonet.solvers import get_solver

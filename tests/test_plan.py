@@ -3,9 +3,10 @@
 import pytest
 
 from protonet.errors import GraphError, ProtonetError, ShapeError
+from protonet.facts import layer_facts
 from protonet.graph import build_graph
 from protonet.layer import TEST, TRAIN
-from protonet.plan import build_plan, layer_facts
+from protonet.plan import build_plan
 from protonet.schema.read import parse_net
 
 INPUT = 'layer {{ name: "{0}" type: "Input" top: "{0}" input_param {{ shape {{ {1} }} }} }}\n'

@@ -12,8 +12,9 @@ from typing import Any
 from protonet.blob import Shape
 from protonet.diagram.kinds import kind_of
 from protonet.diagram.settings import settings
+from protonet.facts import LayerFacts, layer_facts
 from protonet.graph import MISSING, BlobRef
-from protonet.plan import LayerFacts, Plan, Step, layer_facts
+from protonet.plan import Plan, Step
 
 
 @dataclass

@@ -7,9 +7,10 @@ from google.protobuf import text_format
 import protonet
 from protonet.diagram.model import build_diagram
 from protonet.errors import GraphError, PrototxtError
+from protonet.facts import layer_facts
 from protonet.graph import build_graph
 from protonet.layer import REGISTRY, TEST, TRAIN, Layer
-from protonet.plan import build_plan, layer_facts
+from protonet.plan import build_plan
 from protonet.schema import caffe_pb2 as pb
 from protonet.schema import extra
 from protonet.schema.read import NetSource, parse_net, parse_solver, parse_weights

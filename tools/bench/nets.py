@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 import protonet
+from protonet.facts import layer_facts
 from protonet.kernels import threads
-from protonet.plan import layer_facts
 from protonet.schema.read import NetSource, SolverSource, parse_net, read_net
 
 MODELS = Path(__file__).parents[2] / "models"
