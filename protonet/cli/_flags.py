@@ -9,7 +9,8 @@ nothing is listed twice.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -38,6 +39,26 @@ class FlagArgument(click.Argument):
     def __init__(self, declarations: list[str], *, flag: str, **attributes: Any) -> None:
         super().__init__(declarations, **attributes)
         self.flag = flag
+
+
+class OptionalValue(click.Option):
+    """An option that may stand alone: then its value is "".
+
+    Args:
+        alone: the one of its names that may; the others, which are Caffe's, take a value.
+        endings: what follows it, without ``=``, is its value if it ends so.
+    """
+
+    def __init__(
+        self, declarations: list[str], *, alone: str, endings: tuple[str, ...], **attributes: Any
+    ) -> None:
+        super().__init__(declarations, **attributes)
+        self.alone = alone
+        self.endings = endings
+
+    def stands_alone(self, name: str, following: str | None) -> bool:
+        """Whether the option, under that name, has no value."""
+        return name == self.alone and not (following or "").endswith(self.endings)
 
 
 class CaffeCommand(click.Command):
@@ -76,11 +97,13 @@ class CaffeCommand(click.Command):
         flags = self._flags(ctx)
         first: list[str] = []
         others: list[str] = []
-        rest = iter(args)
-        for arg in rest:
+        rest = deque(args)
+        while rest:
+            arg = rest.popleft()
             match = _FLAG.fullmatch(arg)
             if arg == "--":
                 others += [arg, *rest]
+                break
             elif match is None:
                 others.append(arg)
             elif _plain(match[1]) not in flags:
@@ -94,6 +117,12 @@ class CaffeCommand(click.Command):
                     first.append(_needed(name, value, rest))
                 elif isinstance(param, click.Option) and param.is_flag:
                     others.append(_switch(name, value, param))
+                elif (
+                    isinstance(param, OptionalValue)
+                    and value is None
+                    and param.stands_alone(name, rest[0] if rest else None)
+                ):
+                    others += [name, ""]
                 else:
                     others += [name, _needed(name, value, rest)]
         return first + others
@@ -113,10 +142,10 @@ def _plain(name: str) -> str:
     return name.lstrip("-").replace("-", "_")
 
 
-def _needed(name: str, value: str | None, rest: Iterator[str]) -> str:
+def _needed(name: str, value: str | None, rest: deque[str]) -> str:
     """Return the value of an option, which is the next argument if it was not behind ``=``."""
-    if value is None:
-        value = next(rest, None)
+    if value is None and rest:
+        value = rest.popleft()
     if value is None:
         raise click.UsageError(f"Option '{name}' requires an argument.")
     return value
@@ -165,6 +194,25 @@ def threads_option(command: Declared) -> Declared:
         callback=use,
         help="Threads.  [default: all cores]",
     )(command)
+
+
+def python_layers_option(default: bool) -> Callable[[Declared], Declared]:
+    """Declare ``--allow-python-layers``, which takes effect by itself while the command runs."""
+
+    def allow(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        from protonet.layers import python
+
+        before, python.ALLOW = python.ALLOW, value
+        ctx.call_on_close(lambda: setattr(python, "ALLOW", before))
+
+    return click.option(
+        "--allow-python-layers/--no-allow-python-layers",
+        default=default,
+        show_default=True,
+        expose_value=False,
+        callback=allow,
+        help="Load and run layers of type Python, which are code that the file names.",
+    )
 
 
 def gpu_option(command: Declared) -> Declared:

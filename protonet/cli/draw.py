@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from protonet.cli._flags import phase_option, state_options
+from protonet.cli._flags import phase_option, python_layers_option, state_options
 from protonet.cli._shapes import shape_option
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     help="Break a long drawing into columns.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the diagram's facts as JSON instead.")
+@python_layers_option(default=False)
 def command(
     net: str,
     other: str | None,

@@ -10,6 +10,7 @@ from protonet.cli._flags import (
     gpu_option,
     parts,
     phase_option,
+    python_layers_option,
     state_options,
     threads_option,
     weight_files,
@@ -34,6 +35,7 @@ from protonet.cli._flags import (
 @state_options
 @gpu_option
 @threads_option
+@python_layers_option(default=True)
 def command(
     net: str,
     weights: str,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from protonet.cli._flags import phase_option, state_options
+from protonet.cli._flags import phase_option, python_layers_option, state_options
 from protonet.cli._shapes import shape_option
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @state_options
 @shape_option
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
+@python_layers_option(default=False)
 def command(
     net: str,
     phase: int,

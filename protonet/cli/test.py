@@ -14,6 +14,7 @@ from protonet.cli._flags import (
     gpu_note,
     gpu_option,
     phase_option,
+    python_layers_option,
     state_options,
     threads_option,
     weight_files,
@@ -43,6 +44,7 @@ UNKNOWN = 50  # batches where no source tells how many make a pass: Caffe's defa
 @gpu_option
 @threads_option
 @click.option("--json", "as_json", is_flag=True, help="Print the means as JSON.")
+@python_layers_option(default=True)
 def command(
     net: str,
     weights: str,

@@ -13,6 +13,7 @@ from protonet.cli._flags import (
     gpu_note,
     gpu_option,
     phase_option,
+    python_layers_option,
     state_options,
     threads_option,
 )
@@ -41,6 +42,7 @@ _WIDE = 120  # columns of a terminal from which the table has all there is to te
 @gpu_option
 @threads_option
 @click.option("--json", "as_json", is_flag=True, help="Print the times as JSON.")
+@python_layers_option(default=True)
 def command(
     net: str,
     iterations: int,

@@ -12,9 +12,11 @@ import click
 from protonet.cli._flags import (
     CaffeCommand,
     FlagArgument,
+    OptionalValue,
     gpu_note,
     gpu_option,
     phase_option,
+    python_layers_option,
     state_options,
     threads_option,
     weight_files,
@@ -39,8 +41,27 @@ _EFFECTS = click.Choice(["stop", "snapshot", "none"])
     "--resume",
     "--snapshot",
     "resume",
+    cls=OptionalValue,
+    alone="--resume",
+    endings=(".solverstate", ".solverstate.h5"),
     type=click.Path(),
-    help="Go on from this .solverstate and the weights it names.",
+    help="Go on from this .solverstate and the weights it names. Without a path: go on with the "
+    "last run of FILE, in its folder, from its latest whole snapshot.",
+)
+@click.option("--keep", type=click.IntRange(min=1), help="Keep the last so many snapshots only.")
+@click.option(
+    "--keep-best",
+    metavar="SCORE",
+    help="Snapshot when a test has a new best of this output, and keep that one, too: the lowest "
+    "of a loss, the highest of anything else.",
+)
+@click.option(
+    "--on-nan",
+    type=click.Choice(["stop", "continue"]),
+    default="stop",
+    show_default=True,
+    help="What the first loss, gradient or weight does that is not finite. Stopping leaves a "
+    "snapshot from before it.",
 )
 @click.option("--iterations", type=click.IntRange(min=0), help="The same as max_iter=N.")
 @phase_option(None)
@@ -60,6 +81,13 @@ _EFFECTS = click.Choice(["stop", "snapshot", "none"])
     show_default=True,
     help="What SIGHUP does, where there is such a signal.",
 )
+@click.option(
+    "--sigterm_effect",
+    type=_EFFECTS,
+    default="stop",
+    show_default=True,
+    help="What SIGTERM does, by which machines are shut down.",
+)
 @click.option("--out", type=click.Path(), help="Run folder.  [default: runs/<name of FILE>]")
 @click.option(
     "--watch",
@@ -74,12 +102,16 @@ _EFFECTS = click.Choice(["stop", "snapshot", "none"])
     "drop@ITERATION, or decay (by 0.1 (1 - t/N) after epoch t of N).",
 )
 @click.option("--tensorboard", is_flag=True, help="Write the metrics as TensorBoard events, too.")
+@python_layers_option(default=True)
 @threads_option
 def command(
     file: str,
     overrides: tuple[str, ...],
     weights: str | None,
     resume: str | None,
+    keep: int | None,
+    keep_best: str | None,
+    on_nan: str,
     iterations: int | None,
     phase: int | None,
     level: int | None,
@@ -87,6 +119,7 @@ def command(
     gpu: str | None,
     sigint_effect: str,
     sighup_effect: str,
+    sigterm_effect: str,
     out: str | None,
     watch: str | None,
     companion_weights: str | None,
@@ -111,6 +144,7 @@ def command(
     from protonet.cli._reporting import reporting
     from protonet.companions import CompanionWeights
     from protonet.solvers import get_solver
+    from protonet.solvers.keep import Keep
     from protonet.watch.metrics import recording
     from protonet.watch.report import write_report
     from protonet.watch.several import Several
@@ -119,9 +153,14 @@ def command(
         raise click.UsageError("Give --weights to start from or --resume to go on, not both.")
     state = {"phase": phase, "level": level, "stage": stages or None}
     adjust = _adjustment(weights, resume, iterations, state, gpu)
-    run = runs.prepare(file, list(overrides), out, adjust)
+    if resume == "":
+        run = runs.going_on(file, list(overrides), out, adjust)
+    else:
+        run = runs.prepare(file, list(overrides), out, adjust, resume)
     with (
-        closing(recording(run.folder, watch == "gradients", tensorboard)) as metrics,
+        closing(
+            recording(run.folder, watch == "gradients", tensorboard, goes_on=resume == "")
+        ) as metrics,
         reporting() as shown,
     ):
         reporter = Several(shown, metrics)
@@ -131,10 +170,17 @@ def command(
             reporter.note(note)
         try:
             solver = get_solver(run.source, reporter=reporter)
+            solver.keep = Keep(keep, keep_best)
+            solver.numbers.on_nan = on_nan
             if companion_weights is not None:
                 CompanionWeights(solver, companion_weights)
-            with _acting_on_signals(solver, {"SIGINT": sigint_effect, "SIGHUP": sighup_effect}):
-                finished = solver.solve(resume)
+            effects = {
+                "SIGINT": sigint_effect,
+                "SIGHUP": sighup_effect,
+                "SIGTERM": sigterm_effect,
+            }
+            with _acting_on_signals(solver, effects):
+                finished = solver.solve(run.resume)
             if finished and solver.test_nets and solver.tested_at != solver.iter:
                 solver.test_all()
         except ProtonetError:

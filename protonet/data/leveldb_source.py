@@ -22,6 +22,7 @@ from typing import Any
 from protonet.data._plyvel import plyvel
 from protonet.data.source import Record, Source
 from protonet.errors import DataError
+from protonet.files import running
 
 _PREFIX = "protonet-leveldb-"  # of shadows; the number of the process follows
 _STALE = 24 * 3600  # seconds after which the shadow of a process that was killed is removed
@@ -90,23 +91,10 @@ def _remove_stale() -> None:
         process = os.path.basename(path).removeprefix(_PREFIX).partition("-")[0]
         try:
             old = time.time() - os.path.getmtime(path) > _STALE
-            if old and not (process.isdecimal() and _runs(int(process))):
+            if old and not (process.isdecimal() and running(int(process))):
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:  # another process was faster
             continue
-
-
-def _runs(process: int) -> bool:
-    """Whether a process exists. Where that cannot be asked, files in use cannot be deleted."""
-    if os.name == "nt":
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _fill_shadow(path: str, shadow: str) -> None:

@@ -43,7 +43,7 @@ class Python(Layer):
         if not ALLOW:
             raise self.error(
                 f"class {p.layer} of module {p.module} is code, which is not run here unless "
-                "Python layers are allowed",
+                "--allow-python-layers says so",
                 GraphError,
             )
         if not p.module or not p.layer:
