@@ -16,7 +16,14 @@ import functools
 import numpy as np
 
 from protonet.blob import Array
-from protonet.kernels import correlation_plan, cpu, scratch, threads, weight_gradient_plan
+from protonet.kernels import (
+    correlation_plan,
+    cpu,
+    depthwise_plan,
+    scratch,
+    threads,
+    weight_gradient_plan,
+)
 from protonet.kernels.affine import channel_sums
 from protonet.kernels.correlation_plan import CHANNEL_BLOCKS, Axis, Layout, Plan, Shape
 from protonet.kernels.im2col import output_size
@@ -63,21 +70,31 @@ class Convolution2D:
         self._geometry = Geometry(
             N, C, num_output, size, output, kernel, stride, pad, dilation, group
         )
+        self._depthwise = group == C > 1
 
     def forward(self, x: Array, w: Array, bias: Array | None, y: Array) -> None:
         """Write y."""
+        if self._depthwise:
+            self._along_planes(self._forward_planes, x, w, bias, y)
+            return
         targets, sources, kh, kw = self.w_shape
         strides = (targets // self._geometry.group, sources, sources * kh * kw, kh * kw)
         _correlate(self._forward_plan, x, w, strides, bias, y)
 
     def backward_data(self, dy: Array, w: Array, dx: Array) -> None:
         """Write dx."""
+        if self._depthwise:
+            self._along_planes(self._backward_planes, dy, w, None, dx)
+            return
         sources, targets, kh, kw = self.w_shape
         strides = (targets, sources // self._geometry.group, kh * kw, targets * kh * kw)
         _correlate(self._backward_plan, dy, w, strides, None, dx)
 
     def backward_weights(self, x: Array, dy: Array, dw: Array) -> None:
         """Add to dw."""
+        if self._depthwise:
+            self._weights_along_planes(x, dy, dw)
+            return
         from protonet.kernels import weight_gradient
 
         plan, outputs = self._weights_plan, self.w_shape[0]
@@ -120,13 +137,64 @@ class Convolution2D:
         g = self._geometry
         return _plan(Shape(g.N, g.O, g.C, g.group, *self._axes(backward=True)))
 
-    def _axes(self, backward: bool) -> list[Axis]:
+    def _along_planes(
+        self, plan: depthwise_plan.Plan, source: Array, w: Array, bias: Array | None, target: Array
+    ) -> None:
+        from protonet.kernels import depthwise
+
+        channels = target.shape[1]
+        start = np.zeros((channels, cpu.lanes()), np.float32)
+        if bias is not None:
+            start += bias.reshape(-1, 1)
+        taps = w.reshape(len(w), -1)
+        tables = (plan.sources, plan.targets, plan.runs, plan.pitch)
+        steps = (*plan.source_step, *plan.target_step, plan is self._backward_planes)
+
+        def task(lo: int, hi: int, worker: int) -> None:
+            memory = (
+                scratch.get("staged", plan.staged)[: plan.staged],
+                scratch.get("results", plan.results)[: plan.results],
+            )
+            depthwise.convolve(source, taps, start, target, *memory, *tables, *steps, lo, hi)
+
+        planes = len(target) * channels
+        # So that no plane of x is staged by two threads for the same image.
+        grain = max(1, channels // self.x_shape[1])
+        threads.run(planes, task, grain)
+
+    def _weights_along_planes(self, x: Array, dy: Array, dw: Array) -> None:
+        from protonet.kernels import depthwise
+
+        plan, taps = self._forward_planes, dw.reshape(len(dw), -1)
+
+        def task(lo: int, hi: int, worker: int) -> None:
+            memory = (
+                scratch.get("staged", plan.staged)[: plan.staged],
+                scratch.get("results", plan.results)[: plan.results],
+            )
+            depthwise.add_weights(
+                x, dy, taps, *memory, plan.sources, plan.places, plan.pitch,
+                *plan.source_step, lo, hi,
+            )  # fmt: skip
+
+        threads.run(len(dw), task)
+
+    @functools.cached_property
+    def _forward_planes(self) -> depthwise_plan.Plan:
+        return depthwise_plan.make(*self._axes(backward=False))
+
+    @functools.cached_property
+    def _backward_planes(self) -> depthwise_plan.Plan:
+        return depthwise_plan.make(*self._axes(backward=True))
+
+    def _axes(self, backward: bool) -> tuple[Axis, Axis]:
         g = self._geometry
         source, target = (g.output, g.size) if backward else (g.size, g.output)
-        return [
+        vertical, horizontal = (
             Axis(source[i], target[i], g.kernel[i], g.stride[i], g.pad[i], g.dilation[i], backward)
             for i in range(2)
-        ]
+        )
+        return vertical, horizontal
 
     @functools.cached_property
     def _weights_plan(self) -> weight_gradient_plan.Plan:

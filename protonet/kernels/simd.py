@@ -201,7 +201,7 @@ def _make_tile(rows: int, columns: int) -> Any:
 tile_10x2, tile_8x3, tile_14x2, tile_7x3 = (
     _make_tile(rows, columns) for rows, columns in ((10, 2), (8, 3), (14, 2), (7, 3))
 )
-tile_5x2, tile_4x3 = _make_tile(5, 2), _make_tile(4, 3)
+tile_5x2, tile_4x3, tile_1x4 = _make_tile(5, 2), _make_tile(4, 3), _make_tile(1, 4)
 
 
 def _emit_transpose(code: _Code, rows: list[Value]) -> list[Value]:
@@ -284,6 +284,20 @@ def copy_part(context: Any, source: Value, count: Value, target: Value) -> Any:
         wanted = builder.icmp_signed(">", count, _int(0))
         place = builder.select(wanted, code.pointer(source), code.pointer(target))
         code.store(code.load_masked(place, code.lanes_below(count)), code.pointer(target))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), emit
+
+
+@intrinsic
+def store_part(context: Any, source: Value, count: Value, target: Value) -> Any:
+    """Write the first ``count`` values of a vector, all LANES if it is more."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+        code = _Code(builder)
+        source, count, target = args
+        vector = code.load(code.pointer(source))
+        code.store_masked(vector, code.pointer(target), code.lanes_below(count))
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 3), emit
