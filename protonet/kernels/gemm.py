@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from typing import NamedTuple
+
 import numpy as np
 
 from protonet.blob import Array
 from protonet.kernels import cpu, scratch, thin, threads
+from protonet.kernels.correlation_plan import Ints
+from protonet.kernels.jit import Kernel
 
 TILES = {32: (8, 3), 16: (5, 2)}  # rows, columns of vectors; by number of registers
 ITEMS = 8  # work for threads should come in about so many parts
@@ -86,6 +91,42 @@ def _transposed(a: Array) -> Array:
     return result
 
 
+class _Panels(NamedTuple):
+    """How a product of one shape is cut up."""
+
+    kernel: Kernel
+    numbers: Ints
+    width: int  # of all panels together
+    spare: int  # columns of a panel
+    packed: int
+    edge: int
+    items: int
+    grain: int
+
+
+@functools.lru_cache(maxsize=512)
+def _panels(M: int, N: int, K: int, trans_a: bool, trans_b: bool, keep: bool) -> _Panels:
+    from protonet.kernels import product
+
+    rows, columns = TILES[cpu.registers()]
+    width = columns * cpu.lanes()
+    panels, blocks = -(-N // width), -(-M // rows)
+    wanted = min(ITEMS, -(-M * N * K // ITEM_WORK))
+    chunk = rows * -(-blocks // max(1, min(blocks, wanted // panels)))
+    items = panels * -(-M // chunk)
+    a_strides, b_row = (1, M) if trans_a else (K, 1), K if trans_b else N
+    return _Panels(
+        product.VARIANTS[rows, columns],
+        np.array((M, N, K, *a_strides, b_row, trans_b, keep, panels * width, chunk), np.int64),
+        panels * width,
+        width,
+        min(panels, product.GROUP) * product.STRETCH * width,
+        rows * width,
+        items,
+        max(1, ITEM_WORK * items // max(1, M * N * K)),
+    )
+
+
 def _multiply_panels(
     a: Array,
     b: Array,
@@ -95,40 +136,24 @@ def _multiply_panels(
     keep: bool,
     bias: Array | None,
 ) -> None:
-    from protonet.kernels import product
-
     M, N = c.shape
     K = a.shape[0] if trans_a else a.shape[1]
-    rows, columns = TILES[cpu.registers()]
-    width = columns * cpu.lanes()
+    rows = TILES[cpu.registers()][0]
     if M < rows:  # a tile reads all its rows
         padded = np.zeros((rows, K), np.float32)
         padded[:M] = a.T if trans_a else a
         a, trans_a = padded, False
-    panels, blocks = -(-N // width), -(-M // rows)
-    items = min(ITEMS, -(-M * N * K // ITEM_WORK))
-    chunk = rows * -(-blocks // max(1, min(blocks, items // panels)))
+    plan = _panels(M, N, K, trans_a, trans_b, keep)
     # The bias, zeros up to the end of the last panel, and as many as a panel is wide.
-    added = np.zeros((panels + 1) * width, np.float32)
+    added = np.zeros(plan.width + plan.spare, np.float32)
     if bias is not None:
         added[:N] = bias
-    numbers = np.array(
-        (
-            *(M, N, K),
-            *((1, M) if trans_a else (K, 1)),
-            *(K if trans_b else N, trans_b),
-            *(keep, panels * width, chunk),
-        ),
-        np.int64,
-    )
-    kernel = product.VARIANTS[rows, columns]
+    kernel, numbers = plan.kernel, plan.numbers
     flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
-    room = min(panels, product.GROUP) * product.STRETCH * width
 
     def task(lo: int, hi: int, worker: int) -> None:
-        packed, edge = scratch.get("packed", room), scratch.get("edge", rows * width)
+        packed, edge = scratch.get("packed", plan.packed), scratch.get("edge", plan.edge)
         run = np.zeros(3, np.int64)
         kernel(flat_a, flat_b, flat_c, added, packed, edge, run, numbers, lo, hi)
 
-    items = panels * -(-M // chunk)
-    threads.run(items, task, max(1, ITEM_WORK * items // max(1, M * N * K)))
+    threads.run(plan.items, task, plan.grain)

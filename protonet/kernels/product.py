@@ -12,10 +12,9 @@ import numpy as np
 
 from protonet.blob import Array
 from protonet.kernels import simd
+from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.jit import kernel
 from protonet.kernels.simd import LANES, VECTOR_BYTES, copy_part, transpose, transpose_part
-
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 # Indices into the numbers of a product. Strides are in values.
 (
