@@ -46,7 +46,7 @@ class Dropout(Neuron):
     def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
         if self.phase == TRAIN:
             keep(x, self._draws, self._threshold, self._scale, y, lo, hi)
-        else:
+        elif y is not x:
             y[lo:hi] = x[lo:hi]
 
     def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
