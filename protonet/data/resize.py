@@ -16,25 +16,32 @@ from protonet.kernels.jit import kernel
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-def resize(image: Pixels, height: int, width: int) -> Pixels:
-    """Return the image (C, H, W) uint8 as (C, height, width)."""
-    if image.shape[1:] == (height, width):
+def resize(image: Pixels, height: int, width: int, scale: float | None = None) -> Pixels:
+    """Return the image (C, H, W) uint8 as (C, height, width).
+
+    Args:
+        scale: how many old pixels a new one is apart from the next; by default the whole image
+            is covered.
+    """
+    if image.shape[1:] == (height, width) and scale in (None, 1):
         return image
     y = np.empty((image.shape[0], height, width), np.uint8)
-    rows = _positions(image.shape[1], height)
-    columns = _positions(image.shape[2], width, clamp=True)
+    rows = _positions(image.shape[1], height, scale)
+    columns = _positions(image.shape[2], width, scale, clamp=True)
     resize_planes(np.ascontiguousarray(image), *rows, *columns, y)
     return y
 
 
-def _positions(size: int, to: int, clamp: bool = False) -> tuple[Any, Any]:
+def _positions(
+    size: int, to: int, scale: float | None = None, clamp: bool = False
+) -> tuple[Any, Any]:
     """Return for each output position its two input positions and their weights, (to, 2) each.
 
     Args:
         clamp: whether beyond the border the nearest pixel has all of the weight, or shares it
             with itself: columns and rows differ in this, which shows in the rounding.
     """
-    at = ((np.arange(to) + 0.5) * (size / to) - 0.5).astype(np.float32)
+    at = ((np.arange(to) + 0.5) * (size / to if scale is None else scale) - 0.5).astype(np.float32)
     first = np.floor(at).astype(np.int64)
     weight = at - first.astype(np.float32)
     if clamp:

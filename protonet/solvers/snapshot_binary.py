@@ -18,6 +18,7 @@ from protonet.blob import Array
 from protonet.errors import OutputError, SnapshotError
 from protonet.files import written_beside
 from protonet.schema import caffe_pb2 as pb
+from protonet.schema.binary import decode
 from protonet.schema.blobs import blob_shape, blob_values
 from protonet.schema.read import parse_weights
 from protonet.solvers.snapshot import Stored, StoredState, StoredWeights
@@ -110,8 +111,8 @@ def _stored(blob: Any) -> Stored:
     return Stored(blob_shape(blob), partial(blob_values, blob), four=not blob.HasField("shape"))
 
 
-def read_weights(path: _Path) -> StoredWeights:
-    """Read a .caffemodel of any generation.
+def read_weights(path: _Path | bytes) -> StoredWeights:
+    """Read a .caffemodel of any generation, or its bytes.
 
     Raises:
         SnapshotError: the file cannot be read or is none.
@@ -133,9 +134,10 @@ def read_state(path: _Path) -> StoredState:
         raw = Path(path).read_bytes()
     except OSError as error:
         raise SnapshotError(f"{name}: cannot be read: {error.strerror}") from None
-    state = pb.SolverState()
     try:
-        state.ParseFromString(raw)
+        state = decode(pb.SolverState, raw)
+    except UnicodeError:
+        raise SnapshotError(f"{name}: not a solver state: learned_net is not UTF-8") from None
     except DecodeError:
         raise SnapshotError(f"{name}: not a solver state, or cut off at {len(raw)} bytes") from None
     if not state.HasField("iter"):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 import protonet.caffe as caffe
-from protonet.caffe.resample import resample_corners, resample_pixels
+from protonet.resample import resample_corners, resample_pixels
 from protonet.errors import DataError, ShapeError
 
 io = caffe.io

@@ -18,14 +18,18 @@ Size = tuple[int, int]
 NEAREST, LINEAR, LAST = 0, 1, 5  # orders of interpolation
 
 
-def resample_pixels(im: Array, size: Size, order: int, outside: float) -> Array:
+def resample_pixels(
+    im: Array, size: Size, order: int, outside: float | None, scale: float | None = None
+) -> Array:
     """Sample at the centres of the new pixels.
 
     Args:
         im: (H, W, C).
         size: the new height and width.
         order: 0 to 5.
-        outside: the value of pixels beyond the border.
+        outside: the value of pixels beyond the border; None for that of the nearest.
+        scale: how many old pixels a new one is apart from the next; by default the whole image
+            is covered.
 
     Returns:
         (height, width, C) float32.
@@ -36,13 +40,23 @@ def resample_pixels(im: Array, size: Size, order: int, outside: float) -> Array:
     if _needs_scipy(order):
         zoom = _scipy_zoom()
         factors = (*(n / m for n, m in zip(size, im.shape[:2], strict=True)), 1)
-        options = {"order": order, "mode": "grid-constant", "cval": outside, "grid_mode": True}
+        options = {
+            "order": order,
+            "mode": "grid-constant",
+            "cval": outside or 0.0,
+            "grid_mode": True,
+        }
         out = zoom(im.astype(np.float64), factors, **options)
         return np.clip(out, im.min(), im.max()).astype(np.float32)
-    out = np.pad(im.astype(np.float64), ((1, 1), (1, 1), (0, 0)), constant_values=outside)
+    border = ((1, 1), (1, 1), (0, 0))
+    if outside is None:
+        out = np.pad(im.astype(np.float64), border, mode="edge")
+    else:
+        out = np.pad(im.astype(np.float64), border, constant_values=outside)
     for axis, new in enumerate(size):
         old = im.shape[axis]
-        out = _along(out, axis, (np.arange(new) + 0.5) * (old / new) + 0.5, order)
+        at = (np.arange(new) + 0.5) * (old / new if scale is None else scale) + 0.5
+        out = _along(out, axis, np.clip(at, 0, old + 1), order)
     return out.astype(np.float32)
 
 
