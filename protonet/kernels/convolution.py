@@ -33,7 +33,7 @@ Pair = tuple[int, int]
 
 # Tiles (rows, columns of vectors) by number of registers, the more efficient first.
 TILES = {32: ((14, 2), (10, 2), (8, 3), (7, 3)), 16: ((5, 2), (4, 3))}
-SHORT_ROW = 28  # positions in a row below which a 1 x 1 kernel had better see one long row
+ROW_WIDTHS = range(28, 129)  # what a 1 x 1 kernel had better see as a row, whatever the image
 JOIN_COST = 1.1  # joined strips take longer to stage
 PACK_GRAIN = 32 * 1024  # weights for which a thread of its own is worth while
 
@@ -65,8 +65,8 @@ class Convolution2D:
         self.w_shape = (num_output, C // group, *kernel)
         self.y_shape = (N, num_output, height, width)
         size, output = (H, W), (height, width)
-        if kernel == stride == (1, 1) and pad == (0, 0) and W < SHORT_ROW:
-            size, output = (1, H * W), (1, height * width)
+        if kernel == stride == (1, 1) and pad == (0, 0):
+            size = output = _even_rows(H, W)
         self._geometry = Geometry(
             N, C, num_output, size, output, kernel, stride, pad, dilation, group
         )
@@ -74,6 +74,8 @@ class Convolution2D:
 
     def forward(self, x: Array, w: Array, bias: Array | None, y: Array) -> None:
         """Write y."""
+        if not y.size:
+            return
         if self._depthwise:
             self._along_planes(self._forward_planes, x, w, bias, y)
             return
@@ -83,6 +85,8 @@ class Convolution2D:
 
     def backward_data(self, dy: Array, w: Array, dx: Array) -> None:
         """Write dx."""
+        if not dx.size:
+            return
         if self._depthwise:
             self._along_planes(self._backward_planes, dy, w, None, dx)
             return
@@ -92,6 +96,8 @@ class Convolution2D:
 
     def backward_weights(self, x: Array, dy: Array, dw: Array) -> None:
         """Add to dw."""
+        if not dy.size:
+            return
         if self._depthwise:
             self._weights_along_planes(x, dy, dw)
             return
@@ -209,6 +215,20 @@ class Convolution2D:
         tiles = sorted(TILES[cpu.registers()], reverse=True)
         (rows, columns), join = min(((t, join) for t in tiles for join in joins), key=cost)
         return weight_gradient_plan.make(g, lanes, rows, columns, join)
+
+
+def _even_rows(H: int, W: int) -> Pair:
+    """Return rows and columns of as many positions that a kernel of 1 x 1 divides best.
+
+    Where a row begins makes no difference to it, but tiles should fit into rows.
+    """
+    count = H * W
+    tile = max(rows for rows, _ in TILES[cpu.registers()])
+    widths = [w for w in ROW_WIDTHS if count % w == 0]
+    if not widths:
+        return (1, count) if W < ROW_WIDTHS[0] else (H, W)
+    width = min(widths, key=lambda w: (-(-w // tile) * tile / w, w))
+    return count // width, width
 
 
 def _plan(shape: Shape) -> Plan:

@@ -238,18 +238,23 @@ def pack(
         channels: of a block.
     """
     blocks = (targets + channels - 1) // channels
+    if taps == 1 and target_stride == 1:  # rows of target channels: in the order they lie
+        for group in range(lo // blocks, (hi + blocks - 1) // blocks):
+            for c in range(sources):
+                for item in range(max(lo, group * blocks), min(hi, (group + 1) * blocks)):
+                    first = (item - group * blocks) * channels
+                    at = group * targets * sources + c * source_stride + first
+                    to = (item * sources + c) * channels
+                    for r in range(min(channels, targets - first)):
+                        packed[to + r] = w[at + r]
+                    for r in range(targets - first, channels):
+                        packed[to + r] = 0
+        return
     for item in range(lo, hi):
         group, first = item // blocks, item % blocks * channels
         count = min(channels, targets - first)
         at = group * targets * sources * taps + first * target_stride
         to = item * taps * sources * channels
-        if taps == 1 and target_stride == 1:
-            for c in range(sources):
-                for r in range(channels):
-                    packed[to + c * channels + r] = 0
-                for r in range(count):
-                    packed[to + c * channels + r] = w[at + c * source_stride + r]
-            continue
         # Squares of target channels x taps, or x source channels where there is but one tap.
         outer, inner = (1, sources) if taps == 1 else (sources, taps)
         step = channels if taps == 1 else sources * channels

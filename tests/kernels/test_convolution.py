@@ -140,6 +140,18 @@ def test_other_numbers_are_not_touched() -> None:
         assert (room[:32] == 7).all() and (room[32 + count :] == 7).all()
 
 
+@pytest.mark.parametrize("group", [1, 3])
+def test_no_images(group: int) -> None:
+    maths = Convolution2D(0, 3, 8, 7, 6, (3, 3), group=group)
+    x, dy = np.zeros((0, 3, 8, 7), np.float32), np.zeros((0, 6, 6, 5), np.float32)
+    w, bias = np.ones((6, 3 // group, 3, 3), np.float32), np.ones(6, np.float32)
+    maths.forward(x, w, bias, dy)
+    maths.backward_data(dy, w, x)
+    maths.backward_weights(x, dy, w)
+    maths.backward_bias(dy, bias)
+    assert (w == 1).all() and (bias == 1).all()
+
+
 def test_shapes_of_the_moment() -> None:
     """One convolution after another in the same scratch memory, larger and smaller."""
     for name in ("wide", "one_pixel", "lenet_conv1", "one_row", "wide"):
