@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from protonet.resample import resample_corners, resample_pixels
 from protonet.errors import DataError, ShapeError
+from protonet.resample import resample_corners, resample_pixels
 from protonet.schema import caffe_pb2
 from protonet.schema.blobs import blob_values
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 import protonet.caffe as caffe
-from protonet.resample import resample_corners, resample_pixels
 from protonet.errors import DataError, ShapeError
+from protonet.resample import resample_corners, resample_pixels
 
 io = caffe.io
 RNG = np.random.default_rng(1)
