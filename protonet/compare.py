@@ -188,6 +188,7 @@ def draw(nets: Sequence[Contestant], path: Path) -> None:
             _gradient(gradient, net, colour)
         many = f"{len(nets[0].runs)} seeds" if len(nets[0].runs) > 1 else "one seed"
         error.set(title=f"Test error, % ({many}; dashed: side heads)")
+        figures.plain_log(error)
         loss.set(title="Training loss of the main head", yscale="log")
         gradient.set(title="Mean |gradient| at the first layer", yscale="log")
         for axis in axes[0]:

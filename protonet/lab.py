@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from protonet.solvers.solver import Solver
 
 _TESTS, _APART = 10, 250  # of a run, where the recipe leaves it open; iterations between two
+_TEST_BATCHES = 100  # of nets with a TEST part of their own, as in Caffe's MNIST example
 
 
 @dataclass
@@ -77,6 +78,13 @@ def solver_for(
     message.ClearField("test_interval")
     recipe.override(message, list(assignments))
     message.random_seed = seed
+    if recipe.has_test_part(found.message):
+        message.net_param.CopyFrom(found.message)
+        if not message.test_iter:
+            message.test_iter.append(_TEST_BATCHES)
+        if not message.test_interval:
+            message.test_interval = _test_interval(message.max_iter)
+        return SolverSource(message, "", {}, {"net_param": [found]})
     nets = {"train_net_param": [found]}
     message.train_net_param.CopyFrom(found.message)
     derived = recipe.derive_test_net(found)

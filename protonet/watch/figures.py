@@ -49,6 +49,18 @@ def require() -> None:
         raise OutputError(MISSING) from None
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for figures, if it is not there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: the folder cannot be made: {error.strerror}") from None
+
+
 @contextmanager
 def figure(
     path: str | os.PathLike[str], rows: int, columns: int, size: tuple[float, float]
@@ -132,6 +144,16 @@ def scale_iterations(axis: Any) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 2.5, 5, 10]))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axis.set_xlabel("iteration")
+
+
+def plain_log(axis: Any) -> None:
+    """Scale values by their logarithm, and write them as 0.5, 1, 2 rather than as powers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def ramp(count: int) -> list[Any]:
