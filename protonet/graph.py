@@ -62,7 +62,8 @@ class Graph:
         layers: in the order of the file, Splits inserted.
         inputs: names of the tops of Input layers, in order.
         outputs: names of blobs that no layer reads, sorted as Caffe sorts them.
-        notes: what the file has that only a fork of Caffe knows, a line for each kind of field.
+        notes: what the file has that only a fork of Caffe knows, a line for each kind of field;
+            in a tolerant graph also what is wrong with it.
     """
 
     name: str

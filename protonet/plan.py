@@ -204,7 +204,7 @@ class _Planner:
             known = cls is None or cls.__module__.startswith("protonet.layers.")
             extra.refuse(node.param, graph.path, "" if known and cls else "_param")
         if cls is None:
-            raise GraphError(f"{where}layer '{node.name}': {_unknown_type(node.type)}")
+            raise GraphError(f"{where}layer '{node.name}': {_unknown_type(node.type, self.runs)}")
         phase = node.param.phase if node.param.HasField("phase") else graph.phase
         layer = cls(node.param, phase, where)
         _check_count(layer, "bottom", cls.bottoms, len(node.bottoms))
@@ -343,11 +343,13 @@ class _Planner:
             step.layer.param_propagate_down = [True] * len(step.layer.blobs)
 
 
-def _unknown_type(name: str) -> str:
-    """Return what an error says of a layer type that is not known."""
+def _unknown_type(name: str, in_full: bool) -> str:
+    """Return what an error says of a layer type that is not known, and what is, if ``in_full``."""
     known = set(layer_types())
     hint = known_by(name) or did_you_mean(name, known)
-    return f"unknown layer type '{name}'{hint or '; known types: ' + ', '.join(sorted(known))}"
+    if in_full and not hint:
+        hint = "; known types: " + ", ".join(sorted(known))
+    return f"unknown layer type '{name}'{hint}"
 
 
 def _least(count: Count) -> int:

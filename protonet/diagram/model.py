@@ -154,7 +154,7 @@ def build_diagram(plan: Plan) -> Diagram:
         edges=[],
         parameters=sum(f.parameters for f in facts),
         multiply_adds=sum(f.multiply_adds for f in facts),
-        notes=[*graph.notes, *plan.assumed],
+        notes=list(dict.fromkeys([*graph.notes, *plan.assumed])),
     )
     made: dict[BlobRef, _Made] = {}
     for step, fact in zip(plan.steps, facts, strict=True):
