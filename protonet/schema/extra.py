@@ -23,6 +23,8 @@ from protonet.schema.tokens import Tokens
 NUMBER = 2**29 - 1
 _TAG = encode_varint(NUMBER << 3 | 2)  # and that a length and so many bytes follow
 
+DEEPEST = 100  # messages within messages that are kept
+
 # A value as it was written: the text of a number, name or string (adjacent strings joined by
 # blanks), or the fields of a message, as pairs of a name and a value.
 Value = str | list[tuple[str, "Value"]]
@@ -64,7 +66,36 @@ def add(message: Any, extra: Extra) -> None:
 def extras(message: Any) -> list[Extra]:
     """Return the fields kept in ``message`` itself, in order."""
     fields: Any = UnknownFieldSet(message)
-    return [Extra(*json.loads(f.data)) for f in fields if f.field_number == NUMBER]
+    found = [_read(f.data) for f in fields if f.field_number == NUMBER]
+    return [extra for extra in found if extra is not None]
+
+
+def _read(payload: Any) -> Extra | None:
+    """Return what :func:`add` wrote; None for anything else, which a file may hold there too."""
+    try:
+        name, value, line, column, where, reason, written = json.loads(payload)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    texts = all(isinstance(text, str) and "\n" not in text for text in (name, where, reason))
+    numbers = all(isinstance(number, int) for number in (line, column, written))
+    if not (texts and numbers and _is_field(name, value, DEEPEST)):
+        return None
+    return Extra(name, value, line, column, where, reason, bool(written))
+
+
+def _is_field(name: Any, value: Any, depth: int) -> bool:
+    if not (isinstance(name, str) and name.isidentifier() and name.isascii()):
+        return False
+    if isinstance(value, str):
+        return "\n" not in value and value != ""
+    return (
+        depth > 0
+        and isinstance(value, list)
+        and all(
+            isinstance(pair, list) and len(pair) == 2 and _is_field(pair[0], pair[1], depth - 1)
+            for pair in value
+        )
+    )
 
 
 def carry(source: Any, target: Any) -> None:

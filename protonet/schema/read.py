@@ -26,6 +26,7 @@ from protonet.schema.upgrade import EntryError, upgrade_net, upgrade_solver
 
 PathLike = str | os.PathLike[str]
 
+PIECE = 2**24  # bytes read at a time
 MAX_TEXT = 2**27  # bytes of a prototxt: far more than any net, far less than the memory
 MAX_BINARY = 2**31 - 1  # what protobuf can read
 HEAD = 8192  # bytes that tell text from binary
@@ -230,7 +231,14 @@ def _bytes(source: PathLike, error: type[PrototxtError] | type[SnapshotError]) -
         with path.open("rb") as file:
             head = file.read(HEAD)
             limit = MAX_BINARY if _looks_binary(head) else MAX_TEXT
-            data = head + file.read(limit + 1 - len(head)) if len(head) == HEAD else head
+            parts = [head]
+            held = len(head)
+            # piece by piece: Python takes the memory that a read might need before it reads
+            while held <= limit and (part := file.read(PIECE)):
+                parts.append(part)
+                held += len(part)
+            data = b"".join(parts) if len(parts) > 1 else head
+            del parts
     except FileNotFoundError:
         raise error(f"{source}: no such file{_sibling(path)}") from None
     except (OSError, ValueError) as why:

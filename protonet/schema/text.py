@@ -27,7 +27,6 @@ _BOOLS = {
 _NOT_FINITE = {"inf": math.inf, "infinity": math.inf, "nan": math.nan}
 _INTEGER = re.compile(r"0[xX]\w+|0[0-7]*|[1-9]\d*", re.ASCII)
 _LONGEST = 50  # characters of an integer
-DEEPEST = 100  # messages within messages that the schema does not know
 _NOT_DECIMAL = re.compile(r"0[xX]|0\d+$", re.ASCII)
 
 
@@ -355,8 +354,8 @@ class _Parser:
     def any_message(self, close: str, depth: int) -> list[Any]:
         """Read the fields of a message of any type."""
         opened = self.i
-        if depth >= DEEPEST:
-            self.fail(opened, f"messages are nested more than {DEEPEST} deep")
+        if depth >= extra.DEEPEST:
+            self.fail(opened, f"messages are nested more than {extra.DEEPEST} deep")
         self.i += 1
         pairs = []
         while not (self.kinds[self.i] == MARK and self.texts[self.i] == close):

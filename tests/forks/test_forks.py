@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from google.protobuf import text_format
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import protonet
 from protonet.diagram.model import build_diagram
@@ -94,6 +96,43 @@ def test_drawn():
         "zap",
         "odd",
     ]
+
+
+NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,6}", fullmatch=True)
+SCALARS = st.sampled_from(["1", "-2", "3.5f", "0x1F", "TRUE_NAME", "-inf", "'a'", "'\\n' \"b\""])
+VALUES = st.recursive(
+    SCALARS.map(lambda text: f": {text}"),
+    lambda inner: st.lists(st.tuples(NAMES, inner), max_size=4).map(
+        lambda pairs: "{ " + " ".join(name + value for name, value in pairs) + " }"
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(NAMES, VALUES)
+def test_anything_unknown_comes_back(name, value):
+    layer = f"layer {{ name: 'a' zz_{name}_param {value} }}"
+    once = write_text(parse(layer).message)
+    assert write_text(parse(once).message) == once
+    theirs = [text_format.Parse("", pb.NetParameter()) for _ in range(2)]
+    for message, text in zip(theirs, (layer, once), strict=True):
+        text_format.Parse(text, message, allow_unknown_field=True)
+    assert theirs[0] == theirs[1]
+    kept = extra.extras(parse(layer).message.layer[0])[0]
+    assert extra.extras(parse(once).message.layer[0])[0].value == kept.value
+    extra.Fields.of(parse(once).message.layer[0]).get(kept.name)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.sampled_from("layer{}<>[]:,;-'\"\\#\n 019.xfe_ä"), max_size=40))
+def test_any_text_is_read_or_refused(text):
+    try:
+        source = parse(text)
+    except PrototxtError as error:
+        assert "\n" not in str(error)
+    else:
+        assert write_text(parse(write_text(source.message)).message) == write_text(source.message)
 
 
 # --- fields and values -----------------------------------------------------------------------
@@ -267,6 +306,29 @@ def test_options_survive_the_messages_of_protobuf(registered):
     message.MergeFrom(source.message)
     assert extra.Fields.of(NetSource.of(message).message.layer[1]).amplify_param.factor == 3
     assert text_format.MessageToString(message)  # protobuf's own printer leaves them out
+
+
+FALSE = [
+    "",
+    "{}",
+    "[1]",
+    "[" * 100_000,
+    '["a", "1", 1, 2, "", "", 3, 4]',
+    '["a", 1, 1, 2, "", "", 1]',
+]
+FALSE += ['["a", "1\\n", 1, 2, "", "", 1]', '["a b", "1", 1, 2, "", "", 1]', "\udcff"]
+FALSE += ['["a", "1", 1, 2, "", "\\n", 1]', '["a", [["b"]], 1, 2, "", "", 1]']
+
+
+@pytest.mark.parametrize("payload", FALSE, ids=range(len(FALSE)))
+def test_what_others_put_in_that_place_of_a_binary_file(payload):
+    data = payload.encode("utf-8", "surrogateescape")
+    raw = extra._TAG + extra.encode_varint(len(data)) + data
+    net = pb.NetParameter.FromString(raw + pb.NetParameter(name="n").SerializeToString())
+    assert extra.extras(net) == []
+    assert write_text(net) == 'name: "n"\n'
+    varint = extra.encode_varint(extra.NUMBER << 3) + b"\x05"
+    assert extra.extras(pb.NetParameter.FromString(varint)) == []
 
 
 # --- weights ---------------------------------------------------------------------------------
