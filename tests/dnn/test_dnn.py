@@ -12,7 +12,18 @@ from protonet.errors import GraphError, PrototxtError, ShapeError, SnapshotError
 from protonet.schema.read import parse_net
 
 RNG = np.random.default_rng(6)
-NETS = ["lenet_deploy", "cifar10_quick/deploy", "squeezenet_v1.1/deploy", "mobilenet_v1/deploy"]
+# all that OpenCV reads, but for the two whose weights take hundreds of megabytes
+NETS = [
+    "lenet_deploy",
+    "cifar10_full/deploy",
+    "cifar10_quick/deploy",
+    "googlenet/deploy",
+    "mnist_autoencoder/deploy",
+    "mnist_siamese/deploy",
+    "mobilenet_v1/deploy",
+    "resnet50/deploy",
+    "squeezenet_v1.1/deploy",
+]
 BRANCHED = """
 name: "branched"
 input: "data" input_dim: 1 input_dim: 3 input_dim: 11 input_dim: 9
