@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from protonet.blob import Array, Shape
 from protonet.data.paths import existing
 from protonet.errors import DataError
+from protonet.hdf5_files import check_size, opened
 
 Order = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -68,15 +70,9 @@ class Hdf5Rows:
         self._rows[index] = shapes[0][0]
         return [shape[1:] for shape in shapes]
 
-    def _open(self, index: int) -> Any:
-        import h5py
-
-        try:
-            return h5py.File(self._places[index], "r")
-        except OSError as error:
-            raise DataError(
-                f"'{self._paths[index]}' cannot be read as an HDF5 file: {error}"
-            ) from error
+    def _open(self, index: int) -> AbstractContextManager[Any]:
+        broken = f"'{self._paths[index]}' cannot be read as an HDF5 file"
+        return opened(self._places[index], broken, DataError)
 
     def _datasets(self, index: int, file: Any) -> list[Any]:
         import h5py
@@ -164,11 +160,8 @@ class Hdf5Rows:
         if self._loaded is None or self._loaded[0] != self._file:
             with self._open(self._file) as file:
                 datasets = self._datasets(self._file, file)
-                try:
-                    values = [np.asarray(d[...], np.float32) for d in datasets]
-                except OSError as error:
-                    raise DataError(
-                        f"'{self._paths[self._file]}' cannot be read: {error}"
-                    ) from error
+                for dataset in datasets:
+                    check_size(dataset)
+                values = [np.asarray(d[...], np.float32) for d in datasets]
             self._loaded = (self._file, values)
         return self._loaded[1]

@@ -6,12 +6,15 @@ Arrays are (C, H, W) uint8. Colours come in OpenCV's order: blue, green, red.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from protonet.errors import DataError
+
+MAX_PIXELS = 2**26  # 8192 x 8192
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -34,13 +37,19 @@ def decode_image(content: bytes, describe: Callable[[], str], color: bool | None
 
     try:
         with Image.open(io.BytesIO(content)) as image:
+            # before any pixel is unpacked: a file of a few bytes may claim billions of them
+            if math.prod(image.size) > MAX_PIXELS:
+                width, height = image.size
+                raise ValueError(
+                    f"{width} x {height} pixels are more than the {MAX_PIXELS} that are allowed"
+                )
             if color is False and image.format == "JPEG":
                 image.draft("L", image.size)  # the brightness that the file holds, as OpenCV does
             image.load()
             pixels = _pixels(image, color)
     except UnidentifiedImageError as error:
         raise DataError(f"{describe()} is not an image in any known format") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # decoders raise whatever a broken file leads them to
         raise DataError(f"{describe()} cannot be decoded as an image: {error}") from error
     return np.ascontiguousarray(pixels)
 
@@ -50,7 +59,8 @@ def _pixels(image: Any, color: bool | None) -> Pixels:
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         if color is None:
             raise ValueError(f"its pixels have more than 8 bits (mode {image.mode})")
-        planes = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)[None]
+        with np.errstate(invalid="ignore"):  # of floats that are no numbers
+            planes = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)[None]
     elif image.mode in ("1", "L"):
         planes = np.asarray(image.convert("L"))[None]
     elif color is None and (image.mode in ("RGBA", "LA") or "transparency" in image.info):

@@ -101,7 +101,7 @@ def _numbers(
         values = [float(field) for field in fields]
     except ValueError:
         values = []
-    if len(values) != count:
+    if len(values) != count or not np.isfinite(values).all():
         raise DataError(
             f"source '{path}', line {number}: expected {what}, got '{' '.join(fields)}'"
         )

@@ -27,7 +27,7 @@ from protonet.schema.upgrade import EntryError, upgrade_net, upgrade_solver
 PathLike = str | os.PathLike[str]
 
 PIECE = 2**24  # bytes read at a time
-MAX_TEXT = 2**27  # bytes of a prototxt: far more than any net, far less than the memory
+MAX_TEXT = 2**23  # bytes of a prototxt: far more than any net; tokens take a hundred times that
 MAX_BINARY = 2**31 - 1  # what protobuf can read
 HEAD = 8192  # bytes that tell text from binary
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # bytes that text does not contain

@@ -33,6 +33,7 @@ SUFFIX = ".protonetstate"
 _HEAD = "protonetstate 1 sha256 "
 _MOST_BYTES = 2**31  # a file that is larger is none of ours
 _CHUNK = 1 << 20
+_OTHER_CONTENTS = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
 State = dict[str, Any]
 _Path = str | os.PathLike[str]
@@ -91,7 +92,7 @@ def restore(solver: Solver, state: State, path: _Path) -> list[str]:
         if "python" in state:
             python_random.setstate(_tupled(state["python"]))
             np.random.set_state(_tupled(state["numpy"]))  # noqa: NPY002
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except _OTHER_CONTENTS as error:
         raise SnapshotError(
             f"{os.fspath(path)}: is not of this version of protonet or not of this net: {error!r}"
         ) from None

@@ -8,14 +8,14 @@ solver state has ``iter``, ``current_step``, ``learned_net`` and datasets ``hist
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from protonet.errors import SnapshotError
 from protonet.files import written_beside
+from protonet.hdf5_files import check_size, opened
 from protonet.solvers.snapshot import Stored, StoredState, StoredWeights
 
 if TYPE_CHECKING:
@@ -56,21 +56,13 @@ def save_state(solver: Solver, path: _Path, weights: _Path) -> None:
             history[str(i)] = values
 
 
-@contextmanager
-def _opened(path: _Path, what: str) -> Iterator[Any]:
-    import h5py
-
-    name = os.fspath(path)
-    try:
-        with h5py.File(name, "r") as file:
-            yield file
-    except FileNotFoundError:
-        raise SnapshotError(f"{name}: cannot be read: No such file or directory") from None
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise SnapshotError(f"{name}: not {what} in HDF5, or broken: {error}") from None
+def _opened(path: _Path, what: str) -> AbstractContextManager[Any]:
+    broken = f"{os.fspath(path)}: not {what} in HDF5, or broken"
+    return opened(path, broken, SnapshotError)
 
 
 def _stored(dataset: Any) -> Stored:
+    check_size(dataset)
     # read now: the file is closed when the values are wanted
     values = np.asarray(dataset[()], np.float32)
     return Stored(tuple(dataset.shape), lambda: values.reshape(-1), four=values.ndim == 4)
