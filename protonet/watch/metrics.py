@@ -39,7 +39,7 @@ Record = dict[str, Any]
 Sink = Callable[[Record], None]
 
 _POINTS = 200  # lines of a whole run: as many as a figure can show
-_LEAST_BETWEEN = 5  # iterations between two looks at the gradients: keeps them cheap
+_LEAST_BETWEEN = 10  # iterations between two looks at the gradients: keeps them cheap
 _MOST_VALUES = 100  # an output with more than these is a picture, not a measure
 
 
