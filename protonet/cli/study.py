@@ -25,6 +25,7 @@ def command(names: tuple[str, ...], quick: bool, out: str | None, form: str, lis
     """Run studies by NAME, or all: each writes a figure, a table and a finding.
 
     Findings are computed from what was measured; each says whether the data supports the claim.
+    README.md in the folder lists all that it holds.
     """
     import time
     from pathlib import Path
@@ -40,16 +41,11 @@ def command(names: tuple[str, ...], quick: bool, out: str | None, form: str, lis
     figures.require()
     folder = Path(out) if out else Path("studies")
     figures.make_folder(folder)
-    outcomes = []
     for one in wanted:
         start = time.perf_counter()
         outcome = one.run(study.Bench(quick, folder / f"{one.name}.{form}"))
-        outcomes.append((one, outcome))
         seconds = time.perf_counter() - start
         made_by = f"protonet study {one.name}{' --quick' if quick else ''}"
         study.write_outcome(one, outcome, folder, made_by, f"{one.name}.{form}")
         click.echo(f"{one.name} ({seconds:.0f} s): {outcome.finding}")
-    if not names:
-        made_by = f"protonet study{' --quick' if quick else ''}"
-        head = f"# What the studies found\n\nMade by `{made_by}`.\n\n"
-        (folder / study.SUMMARY).write_text(head + study.summary(outcomes) + "\n")
+    study.write_summary(folder)

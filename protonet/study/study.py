@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -127,10 +128,13 @@ _VERDICTS = {True: "yes", False: "no", None: "not decided"}
 
 
 def write_outcome(one: Study, outcome: Outcome, folder: Path, command: str, figure: str) -> None:
-    """Write ``<name>.md``: claim, finding, table, figure, and the command that made them."""
+    """Write ``<name>.md``: claim, finding, table, figure, and the command that made them.
+
+    ``<name>.json`` holds what the summary of the folder needs.
+    """
     lines = [
         f"# {one.name}",
-        f"The claim: {one.claim}",
+        f"The claim: {one.claim}.",
         f"**{outcome.finding}**",
         f"Does the data support it? {_VERDICTS[outcome.supported].capitalize()}.",
     ]
@@ -138,6 +142,8 @@ def write_outcome(one: Study, outcome: Outcome, folder: Path, command: str, figu
         lines.append(table(outcome.headings, outcome.rows))
     lines += [f"![{one.name}]({figure})", f"Made by `{command}`."]
     (folder / f"{one.name}.md").write_text("\n\n".join(lines) + "\n")
+    kept = {"finding": outcome.finding, "supported": outcome.supported, "command": command}
+    (folder / f"{one.name}.json").write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -146,12 +152,14 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def summary(outcomes: Sequence[tuple[Study, Outcome]]) -> str:
-    """Return the table of findings."""
-    return table(
-        ("study", "finding", "supported"),
-        [
-            (f"[{one.name}]({one.name}.md)", outcome.finding, _VERDICTS[outcome.supported])
-            for one, outcome in outcomes
-        ],
-    )
+def write_summary(folder: Path) -> None:
+    """Write the table of the findings that a folder holds, each with the command that made it."""
+    rows = []
+    for one in studies():
+        path = folder / f"{one.name}.json"
+        if path.exists():
+            kept = json.loads(path.read_text())
+            name, verdict = f"[{one.name}]({one.name}.md)", _VERDICTS[kept["supported"]]
+            rows.append((name, kept["finding"], verdict, f"`{kept['command']}`"))
+    text = table(("study", "finding", "claim supported", "made by"), rows)
+    (folder / SUMMARY).write_text(f"# What the studies found\n\n{text}\n")

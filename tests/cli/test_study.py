@@ -39,6 +39,9 @@ def test_one_study(cli):
     assert "Does the data support it? Yes." in page
     assert "Made by `protonet study neuron --quick`." in page
     assert Path("studies/neuron.svg").exists()
+    summary = Path("studies/README.md").read_text()
+    assert "| [neuron](neuron.md) | The neuron takes " in summary
+    assert "| yes | `protonet study neuron --quick` |" in summary
 
 
 def test_the_neuron_against_its_formula():
