@@ -58,16 +58,16 @@ def command(
     transform_param, or else from train_val.prototxt beside it, changed by the options, and printed.
     """
     from protonet.classify import ImageClassifier, best, read_labels
-    from protonet.deploy import deployed
+    from protonet.deploy import usable
     from protonet.layer import TEST
     from protonet.net import Net
     from protonet.schema.read import read_net
 
-    ready = deployed(read_net(net))
+    source = usable(read_net(net))
     preparation = _preparation(net, transform)
     _change(preparation, mean, scale, resize, crop)
     preparation.rgb = rgb
-    classifier = ImageClassifier(Net(ready.source, TEST, weights), preparation, output)
+    classifier = ImageClassifier(Net(source, TEST, weights), preparation, output)
     names = read_labels(labels, classifier.classes) if labels is not None else None
     results = []
     if not as_json:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from protonet import net as core
-from protonet.deploy import deployed
+from protonet.deploy import usable
 from protonet.dnn.images import channel_values
 from protonet.errors import GraphError, PrototxtError, did_you_mean
 from protonet.layer import TEST
@@ -45,7 +45,7 @@ def readNetFromCaffe(prototxt: File, caffeModel: File = "") -> Net:
         source = parse_net(content.decode("utf-8", "surrogateescape"), "prototxt")
     else:
         source = read_net(prototxt)  # type: ignore[arg-type]
-    net = core.Net(deployed(source).source, TEST)
+    net = core.Net(usable(source), TEST)
     weights = _content(caffeModel)
     if weights:
         from protonet.solvers.snapshot import load_weights

@@ -90,7 +90,7 @@ def test_from_a_training_net(cli, net, tmp_path):
     train_net(tmp_path, "scale: 0.5 crop_size: 6 mean_value: [10, 20, 30]")
     result = cli("classify", "net.prototxt", "w.caffemodel", "a.png", "--json", "--top", 7)
     check(result, want(net, BGR, 0.5, (10, 20, 30)))
-    assert json.loads(result.out)["output"] == "loss"
+    assert json.loads(result.out)["output"] == "prob"
 
 
 def test_from_the_training_net_beside(cli, net, tmp_path):
@@ -192,6 +192,6 @@ def test_nets_that_take_no_images(cli, net, tmp_path):
         "input 'x': expected the shape (N, 3, H, W) or (N, 1, H, W) for images, got (2, 5)"
     )
     (tmp_path / "m.prototxt").write_text('layer { name: "x" type: "Parameter" top: "x" }')
-    assert "expected a net with an Input or a data layer, found none" in (
-        cli("classify", "m.prototxt", "w.caffemodel", "a.png").error()
+    assert cli("classify", "m.prototxt", "w.caffemodel", "a.png").error() == (
+        "m.prototxt: the net has no loss"
     )
