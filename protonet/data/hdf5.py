@@ -24,7 +24,7 @@ def read_file_list(path: str, where: str = "") -> list[str]:
         DataError: the list cannot be read or names nothing, or a file does not exist.
     """
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             names = file.read().split()
     except OSError as error:
         raise DataError(f"source '{path}' cannot be read: {error.strerror}") from error

@@ -31,7 +31,7 @@ def read_list(path: str) -> list[Entry]:
         DataError: it cannot be read, has a line without a label, or names nothing.
     """
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             lines = file.read().splitlines()
     except OSError as error:
         raise DataError(f"source '{path}' cannot be read: {error.strerror}") from error

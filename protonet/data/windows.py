@@ -59,7 +59,7 @@ def read_windows(path: str, fg_threshold: float, bg_threshold: float) -> WindowF
         DataError: it cannot be read, breaks off, or has something else where a number belongs.
     """
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             lines = file.read().splitlines()
     except OSError as error:
         raise DataError(f"source '{path}' cannot be read: {error.strerror}") from error

@@ -25,7 +25,8 @@ class _Worker:
         self._task: Task | None = None
         self._part = (0, 0, 0)
         self._error: BaseException | None = None
-        threading.Thread(target=self._loop, name="protonet-kernel", daemon=True).start()
+        self._thread = threading.Thread(target=self._loop, name="protonet-kernel", daemon=True)
+        self._thread.start()
 
     def _loop(self) -> None:
         while True:
@@ -50,6 +51,15 @@ class _Worker:
 
     def stop(self) -> None:
         self._go.release()
+
+    def abandon(self) -> None:
+        """End the thread, whether it works, waits, or is just being told to; wait for the end."""
+        self._task = None
+        try:
+            self._go.release()
+        except RuntimeError:
+            pass  # it was told to already: it finds no task, or does the one that it has taken
+        self._thread.join()
 
 
 _workers: list[_Worker] = []
@@ -92,7 +102,8 @@ def run(total: int, task: Task, grain: int = 1) -> None:
     """Call ``task(lo, hi, worker)`` for disjoint parts that cover ``range(total)``; wait for all.
 
     Boundaries between parts are multiples of ``grain``. A part that raises does so here, after
-    the others have ended. When another thread is using the workers, all is done by the caller.
+    the others have ended; so does an interrupt (Ctrl-C). When another thread is using the
+    workers, all is done by the caller.
     """
     blocks = -(-total // grain)
     parts = min(count(), blocks)
@@ -108,14 +119,27 @@ def run(total: int, task: Task, grain: int = 1) -> None:
         error: BaseException | None = None
         try:
             task(bounds[0], bounds[1], 0)
-        except BaseException as raised:
+        except Exception as raised:
             error = raised
         for worker in helpers:
             error = worker.wait() or error
+    except BaseException:
+        # Ctrl-C may come between any two steps above: nobody knows who was told what. No worker
+        # may go on writing into arrays that the caller takes for its own again.
+        _replace_workers()
+        raise
     finally:
         _busy.release()
     if error is not None:
         raise error
+
+
+def _replace_workers() -> None:
+    """End all workers, whatever they are at, and have new ones."""
+    old = list(_workers)
+    _workers[:] = [_Worker() for _ in old]
+    for worker in old:
+        worker.abandon()
 
 
 def _after_fork() -> None:
