@@ -19,6 +19,12 @@ def cases(kind: str) -> list[dict[str, Any]]:
     return [case for case in manifest["cases"] if case["kind"] == kind]
 
 
+def load(path: Path) -> dict[str, Any]:
+    """Return all arrays of an .npz file by name; the file is closed."""
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
 def part(arrays: Any, prefix: str) -> dict[str, Any]:
     """Return the arrays under a prefix, by the rest of their names."""
     return {k[len(prefix) :]: arrays[k] for k in arrays if k.startswith(prefix)}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from google.protobuf import text_format
+from recordings import load
 
 from protonet import fillers
 from protonet.errors import ProtonetError
@@ -34,7 +35,7 @@ def name(case):
 
 @pytest.mark.parametrize("case", EXACT, ids=name)
 def test_exact(case):
-    want = np.load(REFERENCE / "exact.npz")[case["array"]]
+    want = load(REFERENCE / "exact.npz")[case["array"]]
     got = filled(case["filler"], case["shape"], np.random.default_rng(0))
     np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7)
 

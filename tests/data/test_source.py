@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from recordings import load
 
 from protonet.data import leveldb_source
 from protonet.data.source import Cursor, open_source
@@ -36,7 +37,7 @@ def snapshot(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("name", "count"), RECORDED)
 def test_recorded_databases(reference: Copy, name: str, count: int) -> None:
-    want = np.load(Path(__file__).parent.parent / "reference/nets/mnist-1k_records.npz")
+    want = load(Path(__file__).parent.parent / "reference/nets/mnist-1k_records.npz")
     source = open_source(reference(name))
     records = list(source)
     assert len(source) == len(records) == count

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf import text_format
-from recordings import cases
+from recordings import cases, load
 
 from protonet.blob import Blob
 from protonet.layer import TEST
@@ -38,7 +38,7 @@ def recorded_layer(case: dict[str, Any], folder: Path) -> tuple[Any, list[Blob],
     layer.setup([], top)
     layer.reshape([], top)
     assert all(blob._data is None for blob in top)
-    return layer, top, np.load(folder / case["arrays"])
+    return layer, top, load(folder / case["arrays"])
 
 
 def compare_batches(case: dict[str, Any], layer: Any, top: list[Blob], arrays: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 from places import REFERENCE
-from recordings import cases, inside, part
+from recordings import cases, inside, load, part
 
 import protonet
 from protonet import fillers
@@ -251,8 +251,7 @@ def reference_cases(*types: str) -> list[Any]:
 
 def run_reference(case: dict[str, Any]) -> None:
     """Run a recorded net forward and backward and compare every array that was recorded."""
-    with np.load(REFERENCE / case["arrays"]) as file:
-        arrays = dict(file)
+    arrays = load(REFERENCE / case["arrays"])
     with inside(REFERENCE):
         net = protonet.Net(case["net"], TRAIN if case["phase"] == "TRAIN" else TEST)
     for blob, values in part(arrays, "bottom/").items():

@@ -11,6 +11,7 @@ import pytest
 from batches import data_cases
 from harness import build
 from places import REFERENCE
+from recordings import load
 
 from protonet.errors import GraphError, OutputError, ShapeError
 
@@ -20,7 +21,7 @@ TEXT = 'type: "HDF5Output" hdf5_output_param { file_name: "output.h5" }'
 @pytest.mark.parametrize("case", data_cases("hdf5output_"))
 def test_reference(tmp_path: Path, monkeypatch: Any, case: dict[str, Any]) -> None:
     monkeypatch.chdir(tmp_path)
-    arrays = np.load(REFERENCE / case["arrays"])
+    arrays = load(REFERENCE / case["arrays"])
     values = [arrays["feed/x"], arrays["feed/t"]]
     layer, bottom, top = build(TEXT, [v.shape for v in values], values=values)
     assert not (tmp_path / "output.h5").exists()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from places import REFERENCE
+from recordings import load
 
 from protonet.errors import PrototxtError, SnapshotError
 from protonet.schema import caffe_pb2 as pb
@@ -185,10 +186,10 @@ def test_endless_file(monkeypatch):
 # --- weights ---------------------------------------------------------------------------------
 def test_old_weights():
     net = parse_weights(LEGACY / "v1_weights.caffemodel")
-    want = np.load(LEGACY / "v1_weights.npz")
+    want = load(LEGACY / "v1_weights.npz")
     layers = {layer.name: layer for layer in net.layer}
     assert [layer.type for layer in net.layer] == ["Input", "Convolution", "InnerProduct"]
-    for key in (k for k in want.files if k.startswith("param/")):
+    for key in (k for k in want if k.startswith("param/")):
         _, name, index = key.split("/")
         blob = layers[name].blobs[int(index)]
         np.testing.assert_array_equal(blob_values(blob), want[key].ravel())

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from places import REFERENCE
-from recordings import cases, check, check_params, feed, inside, part, set_params
+from recordings import cases, check, check_params, feed, inside, load, part, set_params
 
 import protonet
 from protonet.schema.read import parse_solver
@@ -19,7 +19,7 @@ def by_name(kind):
 
 @pytest.mark.parametrize("case", by_name("solver"))
 def test_ten_iterations(case):
-    arrays = np.load(REFERENCE / case["arrays"])
+    arrays = load(REFERENCE / case["arrays"])
     rtol = case["tolerance"]["rtol"]
     with inside(REFERENCE):
         solver = protonet.get_solver(case["solver"])
@@ -63,7 +63,7 @@ def snapshot_cases():
 
 @pytest.mark.parametrize("case, state, solver_file", list(snapshot_cases()))
 def test_going_on_from_a_snapshot_of_caffe(case, state, solver_file):
-    arrays = np.load(REFERENCE / case["arrays"])
+    arrays = load(REFERENCE / case["arrays"])
     rtol = case["tolerance"]["rtol"]
     with inside(REFERENCE):
         solver = protonet.get_solver(solver_file)
@@ -84,14 +84,14 @@ DATABASES = ["mnist-1k-leveldb", "mnist-1k-lmdb"]
 @pytest.mark.parametrize("database", DATABASES)
 @pytest.mark.parametrize("case", by_name("training"))
 def test_a_hundred_iterations_of_lenet(case, database, tmp_path):
-    arrays = np.load(REFERENCE / case["arrays"])
+    arrays = load(REFERENCE / case["arrays"])
     shutil.copytree(REFERENCE / database, tmp_path / "mnist-train-leveldb")
     for key in ("net", "solver"):
         shutil.copy(REFERENCE / case[key], tmp_path)
     with inside(tmp_path):
         solver = protonet.get_solver(case["solver"].split("/")[-1])
         net = solver.net
-        initial = part(np.load(REFERENCE / case["initial_weights"]), "param/")
+        initial = part(load(REFERENCE / case["initial_weights"]), "param/")
         set_params(net, {k[6:]: initial[k[6:]] for k in case["initial_shapes"]})
         losses = {name: [] for name in part(arrays, "loss/")}
 
