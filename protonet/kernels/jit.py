@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from protonet.errors import ProtonetError
+
 # No sum is ever re-ordered across threads; within a loop LLVM may contract a*b+c and vectorise
 # sums. NaN and infinity keep their meaning (no "nnan", "ninf").
 _FASTMATH = {"contract", "reassoc", "nsz"}
@@ -107,6 +109,8 @@ class Kernel:
         function = types.FunctionType(self._function.__code__, scope, self._function.__name__)
         function.__qualname__ = self._function.__qualname__ + self._variant
         function.__module__ = self._function.__module__
+        if numba.config.DISABLE_JIT:
+            return self._as_python(function, scope)
         njit: Any = numba.njit
         options: dict[str, Any] = {
             "nogil": True,
@@ -131,6 +135,29 @@ class Kernel:
         dispatcher.compile(self._signature)
         dispatcher.disable_compile()
         return dispatcher
+
+    def _as_python(self, function: Any, scope: dict[str, Any]) -> Callable[..., Any]:
+        """Return the function as Python runs it, for debugging; slow.
+
+        Raises:
+            ProtonetError: it is made of vector instructions, which Python has none of.
+        """
+        made_of = [name for name, value in scope.items() if type(value).__name__ == "_Intrinsic"]
+        if made_of:
+            raise ProtonetError(
+                f"kernel {self._function.__qualname__} of {self._function.__module__} is made of "
+                f"vector instructions ({made_of[0]}), which cannot run with NUMBA_DISABLE_JIT"
+            )
+        if self._inline:
+            return function  # type: ignore[no-any-return]
+
+        import numpy as np
+
+        def plain(*args: Any) -> Any:
+            with np.errstate(all="ignore"):  # as compiled code does
+                return function(*args)
+
+        return plain
 
 
 def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
