@@ -15,7 +15,7 @@ import functools
 
 import numpy as np
 
-from protonet.blob import Array
+from protonet.blob import Array, aligned_zeros
 from protonet.kernels import (
     correlation_plan,
     cpu,
@@ -36,6 +36,7 @@ TILES = {32: ((14, 2), (10, 2), (8, 3), (7, 3)), 16: ((5, 2), (4, 3))}
 ROW_WIDTHS = range(28, 129)  # what a 1 x 1 kernel had better see as a row, whatever the image
 JOIN_COST = 1.1  # joined strips take longer to stage
 PACK_GRAIN = 32 * 1024  # weights for which a thread of its own is worth while
+KEEP_POSITIONS = 2048  # of all images; with more it takes no time to pack the weights anew
 
 _ZEROS = np.zeros(16, np.float32)
 
@@ -64,13 +65,20 @@ class Convolution2D:
         self.x_shape = (N, C, H, W)
         self.w_shape = (num_output, C // group, *kernel)
         self.y_shape = (N, num_output, height, width)
-        size, output = (H, W), (height, width)
-        if kernel == stride == (1, 1) and pad == (0, 0):
-            size = output = _even_rows(H, W)
-        self._geometry = Geometry(
-            N, C, num_output, size, output, kernel, stride, pad, dilation, group
-        )
+        self._windows = (kernel, stride, pad, dilation)
+        self._group = group
         self._depthwise = group == C > 1
+
+    @functools.cached_property
+    def _geometry(self) -> Geometry:
+        # looks at the processor, which takes llvmlite: too slow for nets that are only drawn
+        N, C, *size = self.x_shape
+        num_output, output = self.y_shape[1], self.y_shape[2:]
+        height, width = size
+        kernel, stride, pad, _ = self._windows
+        if kernel == stride == (1, 1) and pad == (0, 0):
+            (height, width) = output = _even_rows(height, width)
+        return Geometry(N, C, num_output, (height, width), output, *self._windows, self._group)
 
     def forward(self, x: Array, w: Array, bias: Array | None, y: Array) -> None:
         """Write y."""
@@ -79,9 +87,27 @@ class Convolution2D:
         if self._depthwise:
             self._along_planes(self._forward_planes, x, w, bias, y)
             return
+        packed = self._packed(w, version if self._few_positions else None)
+        _correlate(self._forward_plan, x, packed, bias, y)
+
+    def _packed(self, w: Array, version: int | None) -> Array:
+        """Return the weights as forward takes them, packed anew where they may have changed."""
+        if self._kept is not None and version == self._version:
+            return self._kept
+        plan, self._kept = self._forward_plan, None
+        if version is not None and version == self._version:
+            packed = self._kept = aligned_zeros(plan.weights)
+        else:
+            packed = scratch.get("weights", plan.weights)
+        self._version = version
         targets, sources, kh, kw = self.w_shape
-        strides = (targets // self._geometry.group, sources, sources * kh * kw, kh * kw)
-        _correlate(self._forward_plan, x, w, strides, bias, y)
+        _pack(
+            plan,
+            w,
+            (targets // self._geometry.group, sources, sources * kh * kw, kh * kw),
+            packed,
+        )
+        return packed
 
     def backward_data(self, dy: Array, w: Array, dx: Array) -> None:
         """Write dx."""
@@ -92,7 +118,9 @@ class Convolution2D:
             return
         sources, targets, kh, kw = self.w_shape
         strides = (targets, sources // self._geometry.group, kh * kw, targets * kh * kw)
-        _correlate(self._backward_plan, dy, w, strides, None, dx)
+        packed = scratch.get("weights", self._backward_plan.weights)
+        _pack(self._backward_plan, w, strides, packed)
+        _correlate(self._backward_plan, dy, packed, None, dx)
 
     def backward_weights(self, x: Array, dy: Array, dw: Array) -> None:
         """Add to dw."""
@@ -245,47 +273,36 @@ def _cost(shape: Shape, layout: Layout) -> float:
     return correlation_plan.work(shape, layout) * (1.15 if short else 1.0)
 
 
-def _correlate(
-    plan: Plan,
-    source: Array,
-    w: Array,
-    strides: tuple[int, int, int, int],
-    bias: Array | None,
-    target: Array,
-) -> None:
-    """Run a correlation.
+def _pack(plan: Plan, w: Array, strides: tuple[int, int, int, int], packed: Array) -> None:
+    """Lay the weights out as the kernel takes them.
 
     Args:
         strides: target and source channels of a group, and from one of each to the next in w.
-        bias: (target channels,) or None.
+        packed: at least (plan.weights,).
     """
     from protonet.kernels import correlation
 
-    layout, numbers = plan.layout, plan.numbers
-    targets, sources, target_stride, source_stride = strides
-    xs, ws, ys = source.reshape(-1), w.reshape(-1), target.reshape(-1)
-    packed = scratch.get("weights", plan.weights)
+    ws, (targets, sources) = w.reshape(-1), strides[:2]
     taps = ws.size // max(1, targets * sources * plan.group)
-    blocks = plan.group * int(numbers[CHANNEL_BLOCKS])
+    blocks = plan.group * int(plan.numbers[CHANNEL_BLOCKS])
+    numbers = (targets, sources, taps, *strides[2:], plan.layout.channels)
 
     def pack(lo: int, hi: int, worker: int) -> None:
-        correlation.pack(
-            ws,
-            packed,
-            targets,
-            sources,
-            taps,
-            target_stride,
-            source_stride,
-            layout.channels,
-            lo,
-            hi,
-        )
+        correlation.pack(ws, packed, *numbers, lo, hi)
 
     threads.run(blocks, pack, max(1, PACK_GRAIN * blocks // max(1, plan.weights)))
+
+
+def _correlate(plan: Plan, source: Array, packed: Array, bias: Array | None, target: Array) -> None:
+    """Run a correlation. packed: what :func:`_pack` made; bias: (target channels,) or None."""
+    from protonet.kernels import correlation
+
+    layout, numbers = plan.layout, plan.numbers
+    xs, ys = source.reshape(-1), target.reshape(-1)
     start = scratch.get("start", plan.starts)[: plan.starts].reshape(plan.group, -1, layout.depth)
     start[...] = 0
     if bias is not None:
+        targets = bias.size // plan.group
         start[:, :targets] = bias.reshape(plan.group, targets, 1)
     tables = (plan.rows, plan.tiles, plan.chunks, plan.bands, plan.classes, plan.runs)
     starts = start.reshape(-1)
