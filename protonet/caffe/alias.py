@@ -37,6 +37,8 @@ def install() -> None:
 
 def offer() -> None:
     """Install, unless the user has a ``caffe`` of another kind."""
-    if "caffe" in sys.modules or importlib.util.find_spec("caffe") is not None:
+    if "caffe" in sys.modules:
         return
-    install()
+    spec = importlib.util.find_spec("caffe")
+    if spec is None or spec.origin is None:  # a folder that happens to have the name has none
+        install()

@@ -6,8 +6,10 @@ import types
 
 import pytest
 
+import protonet
 import protonet.caffe
 from protonet.caffe import alias
+from protonet.schema.read import parse_net
 
 
 def test_every_module_of_pycaffe(as_caffe):
@@ -34,3 +36,24 @@ def test_another_caffe_stays(monkeypatch):
     assert sys.modules["caffe"] is other
     with pytest.raises(ImportError, match="another caffe is imported already"):
         alias.install()
+
+
+def test_modules_of_python_layers_find_it(tmp_path, monkeypatch):
+    (tmp_path / "offered.py").write_text(
+        "import caffe\n\n"
+        "class Plain(caffe.Layer):\n"
+        "    def setup(self, bottom, top):\n        self.text = self.param_str_\n"
+        "    def reshape(self, bottom, top):\n        top[0].reshape(3)\n"
+    )
+    before = dict(sys.modules)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = (
+        'layer { name: "p" type: "Python" top: "x" '
+        'python_param { module: "offered" layer: "Plain" param_str: "a" } }'
+    )
+    net = protonet.Net(parse_net(text), protonet.TEST)
+    assert net.layers[0].text == "a"
+    assert sys.modules["caffe"] is protonet.caffe
+    for name in set(sys.modules) - set(before):
+        if name.split(".")[0] in ("caffe", "offered"):
+            del sys.modules[name]
