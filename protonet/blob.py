@@ -7,7 +7,9 @@ that shapes can be worked out for a whole net without allocating any of it.
 
 from __future__ import annotations
 
+import itertools
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +21,8 @@ Shape = tuple[int, ...]
 ALIGNMENT = 64  # bytes: one AVX-512 vector, one cache line
 SLACK = 256  # bytes after the last value that a kernel may read (never write) past the end
 MAX_COUNT = 2**31 - 1  # Caffe counts the values of a blob in an int
+
+_versions = itertools.count()
 
 
 def aligned_zeros(count: int) -> Array:
@@ -39,6 +43,10 @@ class Blob:
         self._shape: Shape = ()
         self._data: Array | None = None
         self._diff: Array | None = None
+        self._owner: Array | None = None  # what every array of the values looks into, see use()
+        self._holders = (0, 0)
+        self._lent = True  # whether data was handed out since version() last looked
+        self._version = -1
         self.reshape(*shape)
 
     @property
@@ -69,9 +77,8 @@ class Blob:
     @property
     def data(self) -> Array:
         """The values, (shape) float32, zero until written."""
-        if self._data is None:
-            self._data = aligned_zeros(self.count).reshape(self._shape)
-        return self._data
+        self._lent = True
+        return self.values
 
     @property
     def diff(self) -> Array:
@@ -80,8 +87,39 @@ class Blob:
             self._diff = aligned_zeros(self.count).reshape(self._shape)
         return self._diff
 
+    @property
+    def values(self) -> Array:
+        """The same as ``data``, for those who only read and keep no view: see :meth:`version`."""
+        if self._data is None:
+            self._data, self._owner = aligned_zeros(self.count).reshape(self._shape), None
+        return self._data
+
+    def version(self) -> int | None:
+        """Return a number that stays as long as the values do, None where nobody can tell.
+
+        That is the case while somebody holds ``data`` or a view of it, who may write to it at any
+        time, and of values that other blobs share. What is made from the values may be kept
+        together with their version.
+        """
+        if self._owner is None or self._data is None:
+            return None
+        if self._lent:
+            if self._count_holders() != self._holders:
+                return None
+            self._lent, self._version = False, next(_versions)
+        return self._version
+
+    def _count_holders(self) -> tuple[int, int]:
+        return sys.getrefcount(self._data), sys.getrefcount(self._owner)
+
+    def expose(self) -> None:
+        """From now on the values may change by other ways than ``data``: no more versions."""
+        self._owner = None
+
     def share_data(self, other: Blob) -> None:
         """Use the values of ``other``, which must have as many of them, as one's own."""
+        other.expose()
+        self.expose()
         self._data = other.data.reshape(self._shape)
 
     def share_diff(self, other: Blob) -> None:
@@ -91,7 +129,8 @@ class Blob:
     def use(self, data: Array, diff: Array) -> None:
         """Keep values and gradient in these arrays, part of a larger arena, from now on.
 
-        Values that were there are copied over.
+        Values that were there are copied over. Whoever hands out the arena has to :meth:`expose`
+        the blob.
         """
         data, diff = data.reshape(self._shape), diff.reshape(self._shape)
         if self._data is not None:
@@ -99,6 +138,19 @@ class Blob:
         if self._diff is not None:
             diff[...] = self._diff
         self._data, self._diff = data, diff
+        self._own()
+
+    def _own(self) -> None:
+        """Look at the values through an array that counts the views of this blob alone.
+
+        NumPy has a view of a view refer to the first array in the row. Here that would be the
+        arena, but for the memoryview between them.
+        """
+        if self._data is None or not self._data.size:
+            return
+        self._owner = np.frombuffer(self._data.reshape(-1).data, np.float32)
+        self._data = self._owner.reshape(self._shape)
+        self._lent, self._holders = True, self._count_holders()
 
     # Caffe's four-axis names, for blobs of up to four axes: missing ones are 1.
     def _legacy(self, axis: int) -> int:

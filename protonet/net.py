@@ -46,7 +46,7 @@ class Net:
         layers: the layer objects in order.
         inputs, outputs: names of blobs.
         learnable: the parameters that own their storage, as ``plan.Param``.
-        param_data, param_diff: the arenas in which all of them lie, (n,) float32.
+        param_diff: the arena in which their gradients lie, (n,) float32.
         debug_info: describes each pass where the file has ``debug_info``, else None.
 
     Raises:
@@ -101,12 +101,12 @@ class Net:
         for param in own:
             starts.append(end)
             end += -(-param.blob.count // _ROUND) * _ROUND
-        self.param_data: Array = aligned_zeros(end)
+        self._param_data, self._exposed = aligned_zeros(end), False
         self.param_diff: Array = aligned_zeros(end)
         self.param_start = dict(zip((id(p.blob) for p in own), starts, strict=True))
         for param, start in zip(own, starts, strict=True):
             part = slice(start, start + param.blob.count)
-            param.blob.use(self.param_data[part], self.param_diff[part])
+            param.blob.use(self._param_data[part], self.param_diff[part])
             if param.filler is not None:
                 layer = self.layers[self._index[param.layer]]
                 try:
@@ -133,6 +133,15 @@ class Net:
             )
         param.blob.share_data(other)
         return True
+
+    @property
+    def param_data(self) -> Array:
+        """The arena of the parameters, (n,) float32: values may come by it from now on."""
+        if not self._exposed:
+            self._exposed = True
+            for param in self.learnable:
+                param.blob.expose()
+        return self._param_data
 
     def copy_from(self, path: str | os.PathLike[str]) -> list[str]:
         """Copy weights from a .caffemodel by layer name; return the names it had no use for.

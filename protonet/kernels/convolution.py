@@ -68,6 +68,9 @@ class Convolution2D:
         self._windows = (kernel, stride, pad, dilation)
         self._group = group
         self._depthwise = group == C > 1
+        self._few_positions = N * height * width <= KEEP_POSITIONS
+        self._version: int | None = None
+        self._kept: Array | None = None
 
     @functools.cached_property
     def _geometry(self) -> Geometry:
@@ -80,8 +83,16 @@ class Convolution2D:
             (height, width) = output = _even_rows(height, width)
         return Geometry(N, C, num_output, (height, width), output, *self._windows, self._group)
 
-    def forward(self, x: Array, w: Array, bias: Array | None, y: Array) -> None:
-        """Write y."""
+    def forward(
+        self, x: Array, w: Array, bias: Array | None, y: Array, version: int | None = None
+    ) -> None:
+        """Write y.
+
+        Args:
+            version: of w, where equal ones mean equal values. Of few positions, the weights as
+                the kernel takes them are kept from the second call on: as much memory again as
+                the weights take.
+        """
         if not y.size:
             return
         if self._depthwise:

@@ -39,8 +39,10 @@ class ConvolutionND:
         self.y_shape = (self.x_shape[0], num_output, *self.output)
         self._rows = self.x_shape[1] * math.prod(kernel)
 
-    def forward(self, x: Array, w: Array, bias: Array | None, y: Array) -> None:
-        """Write y."""
+    def forward(
+        self, x: Array, w: Array, bias: Array | None, y: Array, version: int | None = None
+    ) -> None:
+        """Write y. The version of w makes no difference: nothing is kept."""
         matrices, col = self._by_group(w), self._columns()
         for n in range(len(x)):
             self._unfold(x[n : n + 1], col)

@@ -36,12 +36,14 @@ class Convolution(BaseConvolution):
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         m, weights, bias = self._maths, self.blobs[0], self.bias
+        version = weights.version()
         for x, y in zip(bottom, top, strict=True):
             m.maths.forward(
                 x.data.reshape(m.x_shape),
-                weights.data.reshape(m.w_shape),
-                None if bias is None else bias.data,
+                weights.values.reshape(m.w_shape),
+                None if bias is None else bias.values,
                 y.data.reshape(m.y_shape),
+                version,
             )
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
@@ -56,7 +58,7 @@ class Convolution(BaseConvolution):
                 )
             if wanted:
                 m.maths.backward_data(
-                    dy, weights.data.reshape(m.w_shape), x.diff.reshape(m.x_shape)
+                    dy, weights.values.reshape(m.w_shape), x.diff.reshape(m.x_shape)
                 )
 
     def multiply_adds(self, bottom: list[Blob], top: list[Blob]) -> int:
