@@ -12,7 +12,7 @@ from protonet import lab
 from protonet.errors import DataError
 from protonet.run import heads
 from protonet.schema.read import NetSource, SolverSource, read_any
-from protonet.spread import Spread, difference
+from protonet.spread import Spread, difference, markdown
 from protonet.watch import figures
 
 FIGURE, TABLE = "compare.svg", "compare.md"
@@ -166,10 +166,7 @@ def findings(nets: Sequence[Contestant]) -> list[str]:
 
 def write_table(nets: Sequence[Contestant], path: Path) -> None:
     """Write the table and the findings as Markdown."""
-    lines = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows(nets)]
-    lines += ["", *findings(nets)]
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n\n".join([markdown(HEADINGS, rows(nets)), *findings(nets)]) + "\n")
 
 
 def draw(nets: Sequence[Contestant], path: Path) -> None:

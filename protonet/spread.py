@@ -1,4 +1,4 @@
-"""How sure a mean over a few runs is."""
+"""How sure a mean over a few runs is, and tables of such."""
 
 from __future__ import annotations
 
@@ -80,3 +80,13 @@ def t_quantile(freedom: float) -> float:
             share = (1 / low - 1 / freedom) / (1 / low - 1 / high)
             return t_low + share * (t_high - t_low)
     return _T[-1][1]
+
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as Markdown."""
+    lines = [_row(headings), "|" + " --- |" * len(headings)]
+    return "\n".join([*lines, *map(_row, rows)])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -98,7 +98,7 @@ def principal(x: Any, count: int = 2) -> Any:
 
 
 def _draw(bench: Bench, shown: dict[str, tuple[Training, dict[str, Any]]]) -> None:
-    points = 600
+    points = 400
     with figures.figure(bench.figure, 2, 3, (10.5, 6.4)) as (_, axes):
         for row, (name, (training, activations)) in zip(axes, shown.items(), strict=True):
             weights = training.solver.net.params["conv1"][0].data[:, 0]

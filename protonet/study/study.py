@@ -14,6 +14,7 @@ import protonet.study
 from protonet import lab
 from protonet.errors import DataError, GraphError, did_you_mean
 from protonet.schema.read import NetSource, read_net
+from protonet.spread import markdown
 
 SUMMARY = "README.md"
 
@@ -139,17 +140,11 @@ def write_outcome(one: Study, outcome: Outcome, folder: Path, command: str, figu
         f"Does the data support it? {_VERDICTS[outcome.supported].capitalize()}.",
     ]
     if outcome.rows:
-        lines.append(table(outcome.headings, outcome.rows))
+        lines.append(markdown(outcome.headings, outcome.rows))
     lines += [f"![{one.name}]({figure})", f"Made by `{command}`."]
     (folder / f"{one.name}.md").write_text("\n\n".join(lines) + "\n")
     kept = {"finding": outcome.finding, "supported": outcome.supported, "command": command}
     (folder / f"{one.name}.json").write_text(json.dumps(kept, indent=1) + "\n")
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as Markdown."""
-    lines = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def write_summary(folder: Path) -> None:
@@ -161,5 +156,5 @@ def write_summary(folder: Path) -> None:
             kept = json.loads(path.read_text())
             name, verdict = f"[{one.name}]({one.name}.md)", _VERDICTS[kept["supported"]]
             rows.append((name, kept["finding"], verdict, f"`{kept['command']}`"))
-    text = table(("study", "finding", "claim supported", "made by"), rows)
+    text = markdown(("study", "finding", "claim supported", "made by"), rows)
     (folder / SUMMARY).write_text(f"# What the studies found\n\n{text}\n")

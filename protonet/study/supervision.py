@@ -53,7 +53,7 @@ def run(bench: Bench) -> Outcome:
     rows.append(("test error %", *errors))
     finding = (
         f"With companion losses at {' and '.join(_AT)} the gradient of the first layer is "
-        f"{ratios['weights']:.0f} times as large (weights; {ratios['biases']:.0f} times, biases); "
+        f"{ratios['weights']:,.0f} (weights) and {ratios['biases']:,.0f} (biases) times as large; "
         f"the test error after {iterations:,} iterations is {errors[1]} % instead of {errors[0]} %."
     )
     supported = min(ratios.values()) > 2

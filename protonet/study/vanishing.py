@@ -23,6 +23,7 @@ def run(bench: Bench) -> Outcome:
             spreads = [Spread.of(means[layer, i]) for layer in layers]
             axis.bar(layers, [s.mean for s in spreads], color=figures.COLOURS[0])
             axis.set(title=f"Mean |gradient| of {title}, {iterations:,} iterations", yscale="log")
+            axis.set_ylim(bottom=min(s.mean for s in spreads) / 4)
             axis.tick_params(axis="x", labelsize=8)
     first, last = hidden[0], hidden[-1]
     ratios = [b / a for a, b in zip(means[first, 0], means[last, 0], strict=True)]

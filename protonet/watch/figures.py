@@ -19,6 +19,8 @@ SUFFIXES = (".svg", ".png", ".pdf")
 # Okabe and Ito's colours, which most people can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 
+_MOST_POINTS = 120  # of a curve with a band: more only make a figure large
+
 _STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "axes.spines.right": False,
@@ -132,6 +134,8 @@ def band(
     mean = np.where(there, ys, 0).sum(axis=0) / counts
     squares = np.where(there, ys - mean, 0.0) ** 2
     deviation = np.sqrt(squares.sum(axis=0) / np.maximum(counts - 1, 1))
+    every = -(-len(xs) // _MOST_POINTS)
+    xs, mean, deviation = xs[::every], mean[::every], deviation[::every]
     axis.plot(xs, mean, kind, color=colour, label=label)
     if len(curves) > 1:
         axis.fill_between(xs, mean - deviation, mean + deviation, color=colour, alpha=0.18, lw=0)

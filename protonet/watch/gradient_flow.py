@@ -62,7 +62,7 @@ class GradientFlow:
                     "layer": param.layer,
                     "index": param.index,
                     "gradient": self._mean(param.blob.diff) * self._scale,
-                    "weight": self._mean(param.blob.data),
+                    "weight": self._mean(param.blob.values),
                 }
             )
 
