@@ -366,11 +366,16 @@ class Net:
         return lambda i: hook(self.layers[i].name)
 
     def output_values(self) -> Iterator[tuple[str, float, float]]:
-        """Yield (name, value, loss weight) for each value of each output, as logs list them."""
+        """Yield (name, value, loss weight) for each value of each output, as logs list them.
+
+        The weight is the one in force, where backward starts from: a schedule may change it.
+        """
         weights = self.blob_loss_weights
         for name in self.outputs:
-            for value in self.blobs[name].data.reshape(-1).tolist():
-                yield name, value, weights[name]
+            blob = self.blobs[name]
+            weight = float(blob.diff.flat[0]) if weights[name] and blob.count else 0.0
+            for value in blob.data.reshape(-1).tolist():
+                yield name, value, weight
 
     def _repr_svg_(self) -> str:
         """Show the net's diagram in a notebook."""

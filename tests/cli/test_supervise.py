@@ -133,8 +133,11 @@ def test_no_such_schedule(text):
 
 
 def test_weights_fall_while_training(cli, small_mnist):
-    result = cli("train", DSN, "max_iter=4", "--companion-weights", "linear", "--out", "r")
+    args = ("max_iter=4", "display=2", "--companion-weights", "linear", "--out", "r")
+    result = cli("train", DSN, *args)
     assert result.code == 0, result.err
+    told = [line for line in result.err.splitlines() if "Train net output #0: l1 = " in line]
+    assert ["(* 1 = " in told[0], "(* 0.5 = " in told[1]] == [True, True]
     records = [json.loads(line) for line in Path("r/metrics.jsonl").read_text().splitlines()]
     train = [r for r in records if r["event"] == "train"]
     for r, share in zip(train, (1, 0.75, 0.5, 0.25), strict=True):
