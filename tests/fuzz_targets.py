@@ -223,6 +223,52 @@ def _hdf5() -> list[bytes]:
     return seeds
 
 
+def lmdb(data: bytes) -> None:
+    """Read all records of an LMDB."""
+    _database("data.mdb", data, {})
+
+
+def leveldb(data: bytes) -> None:
+    """Read all records of a LevelDB, one of whose files is this one: a zero byte tells which."""
+    name, _, content = data.partition(b"\0")
+    others = _leveldb_files()
+    if name.decode("latin-1") in others:
+        _database(name.decode("latin-1"), content, others)
+
+
+def _database(name: str, data: bytes, others: dict[str, bytes]) -> None:
+    """Read a database of these files, in a folder of its own: a handle may outlive this call."""
+    import tempfile
+
+    from protonet.data.source import open_source
+
+    with tempfile.TemporaryDirectory() as folder:
+        for file, content in {**others, name: data}.items():
+            (Path(folder) / file).write_bytes(content)
+        source = open_source(folder)
+        seen = 0
+        for key, value in source:
+            seen += len(key) + len(value)
+            if seen > 2**24:
+                break
+        source.describe(0)
+        del source
+
+
+@cache
+def _leveldb_files() -> dict[str, bytes]:
+    folder = REFERENCE / "data/gray-leveldb"
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.name not in ("LOCK", "LOG")}
+
+
+def _leveldbs() -> list[bytes]:
+    return [name.encode() + b"\0" + content for name, content in _leveldb_files().items()]
+
+
+def _lmdbs() -> list[bytes]:
+    return [p.read_bytes() for p in sorted(REFERENCE.glob("data/*-lmdb/data.mdb"))]
+
+
 TARGETS: dict[str, tuple[Target, Callable[[], list[bytes]]]] = {
     "net": (
         net,
@@ -242,6 +288,8 @@ TARGETS: dict[str, tuple[Target, Callable[[], list[bytes]]]] = {
     "image": (image, _images),
     "lists": (lists, lambda: [*files("data/*.txt"), b"# 0\na.png\n3\n9\n9\n1\n1 0.9 1 1 4 4\n"]),
     "hdf5": (hdf5, _hdf5),
+    "lmdb": (lmdb, _lmdbs),
+    "leveldb": (leveldb, _leveldbs),
 }
 
 

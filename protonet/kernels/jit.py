@@ -109,7 +109,8 @@ class Kernel:
         function = types.FunctionType(self._function.__code__, scope, self._function.__name__)
         function.__qualname__ = self._function.__qualname__ + self._variant
         function.__module__ = self._function.__module__
-        if numba.config.DISABLE_JIT:
+        config: Any = numba.config
+        if config.DISABLE_JIT:
             return self._as_python(function, scope)
         njit: Any = numba.njit
         options: dict[str, Any] = {
@@ -125,7 +126,6 @@ class Kernel:
         folder = self._cache_folder()
         if not folder.exists():
             _announce(folder.parent)
-        config: Any = numba.config
         before = config.CACHE_DIR
         config.CACHE_DIR = str(folder)
         try:
@@ -136,7 +136,7 @@ class Kernel:
         dispatcher.disable_compile()
         return dispatcher
 
-    def _as_python(self, function: Any, scope: dict[str, Any]) -> Callable[..., Any]:
+    def _as_python(self, function: Callable[..., Any], scope: dict[str, Any]) -> Callable[..., Any]:
         """Return the function as Python runs it, for debugging; slow.
 
         Raises:
@@ -149,7 +149,7 @@ class Kernel:
                 f"vector instructions ({made_of[0]}), which cannot run with NUMBA_DISABLE_JIT"
             )
         if self._inline:
-            return function  # type: ignore[no-any-return]
+            return function
 
         import numpy as np
 

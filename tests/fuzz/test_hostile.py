@@ -283,3 +283,68 @@ def test_python_layers_run_only_where_allowed(monkeypatch):
     with pytest.raises(GraphError, match="--allow-python-layers"):
         protonet.Net(parse_net(text))
     assert not Path("ran").exists()
+
+
+# --- LMDB ---------------------------------------------------------------------------------------
+def lmdb_file():
+    return bytearray((REFERENCE / "mnist-1k-lmdb/data.mdb").read_bytes())
+
+
+def page_of(data, flags):
+    """Return the first page with these flags, and where it begins."""
+    for start in range(2 * 4096, len(data), 4096):
+        if struct.unpack_from("<H", data, start + 10)[0] == flags:
+            return start // 4096, start
+    raise AssertionError
+
+
+def put(data, at, form, *values):
+    struct.pack_into(form, data, at, *values)
+    return data
+
+
+def meta(data):
+    """Return where the later header's tree of records begins."""
+    first, second = (struct.unpack_from("<Q", data, at + 144)[0] for at in (0, 4096))
+    return (4096 if second > first else 0) + 16 + 24 + 48
+
+
+LMDBS = {
+    "root outside": (lambda d: put(d, meta(d) + 40, "<Q", 2**40), "outside of the file"),
+    "root is a header": (lambda d: put(d, meta(d) + 40, "<Q", 1), "outside of the file"),
+    "more records": (lambda d: put(d, meta(d) + 32, "<Q", 2000), "has 1024 records, its header"),
+    "fewer records": (lambda d: put(d, meta(d) + 32, "<Q", 10), "more records than the 10"),
+    "deep": (lambda d: put(d, meta(d) + 6, "<H", 900), "900 levels deep"),
+    "shallow": (lambda d: put(d, meta(d) + 6, "<H", 1), "a leaf was expected"),
+    "several values": (lambda d: put(d, meta(d) + 4, "<H", 4), "MDB_DUPSORT"),
+    "page size": (lambda d: put(d, 40, "<I", 3), "its pages have 3 bytes"),
+    "version": (lambda d: put(d, 20, "<I", 9), "version 9, expected 1"),
+    "magic": (lambda d: put(d, 16, "<I", 9), "does not begin as an LMDB"),
+    "offset": (lambda d: put(d, page_of(d, 2)[1] + 16, "<H", 4095), "lies outside of it"),
+    "size": (lambda d: put(d, at_record(d), "<HH", 65535, 65535), "longer than it"),
+    "cut off": (lambda d: d[:-4096], "is truncated"),
+}
+
+
+def itself(data):
+    """Let every child of the first branch be the branch."""
+    page, start = page_of(data, 1)
+    count = (struct.unpack_from("<H", data, start + 12)[0] - 16) // 2
+    for offset in struct.unpack_from(f"<{count}H", data, start + 16):
+        put(data, start + offset, "<HHH", page, 0, 0)
+    return data
+
+
+def at_record(data):
+    _, start = page_of(data, 2)
+    return start + struct.unpack_from("<H", data, start + 16)[0]
+
+
+LMDBS["itself"] = (itself, "page")
+
+
+@pytest.mark.parametrize("harm, message", LMDBS.values(), ids=LMDBS)
+def test_lmdb_files_that_would_kill_its_library(harm, message):
+    with pytest.raises(DataError, match=message) as caught:
+        fuzz_targets.lmdb(bytes(harm(lmdb_file())))
+    assert "(lmdb)" in str(caught.value)
