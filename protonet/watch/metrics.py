@@ -214,7 +214,9 @@ class MetricsReporter(Reporter):
             self._line(solver)
 
     def close(self) -> None:
-        """Close what the records go to, also after an error."""
+        """Write what was measured last, also after an error, and close what the records go to."""
+        if self._attached is not None:
+            self._finish(self._attached)
         for sink in self._sinks:
             close = getattr(sink, "close", None)
             if close is not None:

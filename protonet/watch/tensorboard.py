@@ -23,20 +23,29 @@ class TensorBoardEvents:
 
     def __init__(self, folder: Path) -> None:
         try:
-            from tensorboardX import SummaryWriter
+            import tensorboardX  # noqa: F401
         except ImportError:
             raise OutputError(MISSING) from None
-        try:
-            self._writer = SummaryWriter(str(folder))
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be written: {error.strerror}") from None
+        self._folder = folder
+        self._writer: Any = None
 
     def __call__(self, record: dict[str, Any]) -> None:
+        if self._writer is None:
+            self._writer = self._open()
         for name, value in scalars(record).items():
             self._writer.add_scalar(name, value, record["iter"])
 
+    def _open(self) -> Any:
+        from tensorboardX import SummaryWriter
+
+        try:
+            return SummaryWriter(str(self._folder))
+        except OSError as error:
+            raise OutputError(f"{self._folder}: cannot be written: {error.strerror}") from None
+
     def close(self) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
 
 def scalars(record: dict[str, Any]) -> dict[str, float]:

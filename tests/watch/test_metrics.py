@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -169,6 +170,24 @@ def test_tensorboard_events(tmp_path):
     reporter.close()
     assert any((tmp_path / "events").iterdir())
     assert (tmp_path / "metrics.jsonl").exists()
+
+
+def test_tensorboard_is_optional(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(OutputError, match=r"pip install 'protonet-caffe\[tensorboard\]'"):
+        recording(tmp_path, tensorboard=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_measured_last_is_written_after_an_error():
+    records = []
+    reporter = MetricsReporter(records.append)
+    solver = make_solver(reporter, max_iter=2000)
+    reporter.solving(solver)
+    solver.step(14)
+    assert [r["iter"] for r in records[1:]] == [1, 10]
+    reporter.close()
+    assert records[-1]["iter"] == 14
 
 
 def test_names_of_scalars():
