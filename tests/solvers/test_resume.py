@@ -1,5 +1,6 @@
 """Going on from a snapshot: to the bit, from the latest whole one, and with what a run keeps."""
 
+import os
 import re
 import shutil
 
@@ -74,6 +75,9 @@ RULES = {
 }
 
 
+ITERATIONS = int(os.environ.get("RESUME_ITERATIONS", "8"))
+
+
 class Notes(Reporter):
     """Keeps what it is told."""
 
@@ -122,7 +126,7 @@ def equal(a, b):
         assert np.array_equal(x, y)
 
 
-def straight_and_resumed(net, more="", iterations=8):
+def straight_and_resumed(net, more="", iterations=ITERATIONS):
     """Train twice as long in one go, and with a snapshot between; from other generators."""
     random.set_random_seed(5)
     straight = solver_of(net, more)
