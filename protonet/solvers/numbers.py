@@ -150,9 +150,10 @@ class Numbers:
 
 
 def _all_finite(values: Array) -> bool:
-    # a sum is not finite where a value is not; only a sum that overflows needs a closer look
-    with np.errstate(all="ignore"):
-        return bool(np.isfinite(np.add.reduce(values))) or bool(np.isfinite(values).all())
+    # no mask is made: what is not a number comes through both, infinity through one
+    if values.size == 0:
+        return True
+    return math.isfinite(np.maximum.reduce(values)) and math.isfinite(np.minimum.reduce(values))
 
 
 def _first_blob(net: Net) -> str:
