@@ -9,7 +9,8 @@ import numpy as np
 
 from protonet.blob import Array, Blob
 from protonet.errors import GraphError
-from protonet.kernels.gemm import gemm
+from protonet.kernels import recurrent
+from protonet.kernels.gemm import gemm, multiply
 from protonet.layer import Layer
 
 
@@ -24,19 +25,21 @@ class Recurrent(Layer):
     in BVLC Caffe 1.0 no gradient flows into given states, and one at the states given out is
     ignored.
 
-    A type says in :meth:`step` what h is of z = W_x x + b + W_s x_static + W_h h_before, and in
-    :meth:`step_back` how its gradient flows. The parameters are W_x (G·H, K), b, W_s if there
-    is an x_static, W_h (G·H, H), and what the type adds.
+    A type's ``cell`` says what h is of z = W_x x + b + W_s x_static + W_h h_before. The parameters
+    are W_x (G·H, K), b, W_s if there is an x_static, W_h (G·H, H), and what the type adds.
 
     Attributes:
+        cell: its name in kernels/recurrent.py.
         gates: how many times H values z has, G.
-        states: how many blobs of state the type carries; the first is h.
+        states: how many blobs of state the type carries: h and perhaps the cells.
         steps, streams, inputs, outputs: T, N, K and H.
         before, after: the states around the last forward pass, each (N, H).
-        z, dz: (T, N, G·H).
+        z, dz: (T, N, G·H), or what the cell makes of z, and the gradient by z.
+        cells: those before each step, and after the last: (T + 1, N, H), or (T + 1, N, 0).
         h_before: h before each step, 0 where a sequence begins, (T, N, H).
     """
 
+    cell: ClassVar[str]
     gates: ClassVar[int] = 1
     states: ClassVar[int] = 1
     bottoms = (2, None)
@@ -123,14 +126,7 @@ class Recurrent(Layer):
         self.z = np.empty((T, N, self.gates * H), np.float32)
         self.dz = np.empty((T, N, self.gates * H), np.float32)
         self.h_before = np.empty((T, N, H), np.float32)
-
-    def step(self, t: int, z: Array, cont: Array, h: Array) -> None:
-        """Write h (N, H) of step t, and the other states to ``self.after``. cont: (N,)."""
-        raise NotImplementedError
-
-    def step_back(self, t: int, z: Array, cont: Array, dh: Array, dz: Array) -> None:
-        """Write dz (N, G·H) of step t from dh (N, H). Steps come in reverse order."""
-        raise NotImplementedError
+        self.cells = np.empty((T + 1, N, H if self.states > 1 else 0), np.float32)
 
     def hidden(self, top: list[Blob]) -> Array:
         """Return where h of all steps is written, (T, N, H)."""
@@ -149,19 +145,19 @@ class Recurrent(Layer):
         for i, state in enumerate(self.before):
             state[...] = given[i].data[0] if given else self.after[i]
             self.after[i][...] = state
-        for t in range(self.steps):
-            np.multiply(self.after[0], cont[t][:, None], out=self.h_before[t])
-            gemm(self.h_before[t], w, z[t], trans_b=True, beta=1.0)
-            self.step(t, z[t], cont[t], h[t])
-            self.after[0][...] = h[t]
+        if self.states > 1:
+            self.cells[0] = self.before[1]
+        recurrent.forward(self.cell, w, z, cont, self.before[0], self.cells, h, self.h_before)
+        for state, last in zip(self.after, (h, self.cells), strict=False):
+            state[...] = last[-1]
         for blob, state in zip(top[1:], self.after, strict=False):
             blob.data[0] = state
 
     def _begin(self, bottom: list[Blob]) -> Any:
         """Write and return what x, the bias and x_static give to all steps."""
         z = self.z
-        gemm(self._x(bottom), self.blobs[0].data, self._flat(z), trans_b=True)
-        z += self.blobs[1].data
+        w, b = self.blobs[0].data, self.blobs[1].data
+        multiply(self._x(bottom), w, self._flat(z), trans_b=True, bias=b)
         if self.static:
             part = np.empty(z.shape[1:], np.float32)
             gemm(self._x_static(bottom), self.blobs[2].data, part, trans_b=True)
@@ -177,12 +173,8 @@ class Recurrent(Layer):
         z, cont, w = self.z, bottom[1].data, self.blobs[self._last].data
         if z is None or not (any(propagate_down) or any(self.param_propagate_down)):
             return
-        dh, later = self.hidden_gradient(top), np.zeros((self.streams, self.outputs), np.float32)
-        for t in reversed(range(self.steps)):
-            later += dh[t]
-            self.step_back(t, z[t], cont[t], later, self.dz[t])
-            gemm(self.dz[t], w, later)
-            later *= cont[t][:, None]
+        h, dh = self.hidden(top), self.hidden_gradient(top)
+        recurrent.backward(self.cell, w, z, cont, self.cells, h, dh, self.dz)
         self._spread(propagate_down, bottom)
 
     def _spread(self, propagate_down: list[bool], bottom: list[Blob]) -> None:

@@ -5,6 +5,8 @@ z = W_xh x + b_h + W_xh_static x_static + W_hh (cont · h_before).
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from protonet.blob import Array, Blob
@@ -20,6 +22,8 @@ class RNN(Recurrent):
     W_ho (H, H), b_o (H,). State: h.
     """
 
+    cell: ClassVar[str] = "rnn"
+
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         super().setup(bottom, top)
         self.weights(self.outputs, self.outputs)
@@ -33,13 +37,6 @@ class RNN(Recurrent):
 
     def hidden(self, top: list[Blob]) -> Array:
         return self._h
-
-    def step(self, t: int, z: Array, cont: Array, h: Array) -> None:
-        tanh_forward(z.reshape(-1), h.reshape(-1), 0, h.size)
-
-    def step_back(self, t: int, z: Array, cont: Array, dh: Array, dz: Array) -> None:
-        h = self._h[t].reshape(-1)
-        tanh_backward(h, dh.reshape(-1), dz.reshape(-1), 0, h.size)
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         super().forward(bottom, top)

@@ -1,0 +1,104 @@
+"""Recurrent layers' steps: h of one step goes into the next. See recurrence.py for how."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from protonet.blob import Array
+from protonet.kernels import cpu, scratch, threads
+from protonet.kernels.correlation_plan import Ints
+from protonet.kernels.gemm import TILES
+from protonet.kernels.jit import Kernel
+
+FEW = 3  # streams, up to which they had better be done one by one
+BLOCK_WORK = 64 * 1024  # multiply-adds below which a part is not worth a thread
+
+
+def forward(
+    cell: str, w: Array, z: Array, cont: Array, first: Array, cells: Array, h: Array,
+    h_before: Array,
+) -> None:  # fmt: skip
+    """Go through T steps of N streams.
+
+    Args:
+        cell: "lstm" (G = 4) or "rnn" (G = 1).
+        w: (G·H, H).
+        z: (T, N, G·H) what x gives to the gates; the gates i, f, o, g come out with "lstm".
+        cont: (T, N), what h and the cells before a step are multiplied by.
+        first: (N, H) h before the first step.
+        cells: (T + 1, N, H): those before the first step are read, the others written; with "rnn"
+            (T + 1, N, 0).
+        h: (T, N, H), written.
+        h_before: (T, N, H) what w was multiplied by, written.
+    """
+    T, N, H = h.shape
+    kernel, rows, columns = _kernels(cell, N)[0], *_tile(N)
+    packed, width = _packed(w, True, columns)
+
+    def task(lo: int, hi: int, worker: int) -> None:
+        count = (hi - lo) * rows
+        kernel(
+            packed, z, cont, first, cells, h, h_before,
+            scratch.get("rows", count * H)[: count * H],
+            scratch.get("sums", count * width)[: count * width], _run(), lo, hi,
+        )  # fmt: skip
+
+    threads.run(-(-N // rows), task, _grain(w, T * rows))
+
+
+def backward(
+    cell: str, w: Array, z: Array, cont: Array, cells: Array, h: Array, dh: Array, dz: Array
+) -> None:
+    """Write dz (T, N, G·H) from dh (T, N, H); the rest as :func:`forward` left it."""
+    T, N, H = h.shape
+    kernel, rows, columns = _kernels(cell, N)[1], *_tile(N)
+    packed, width = _packed(w, False, columns)
+    dc = np.zeros((N, H), np.float32)
+
+    def task(lo: int, hi: int, worker: int) -> None:
+        count, gates = (hi - lo) * rows, len(w)
+        kernel(
+            packed, z, cont, cells, h, dh, dz, dc,
+            scratch.get("rows", count * gates)[: count * gates],
+            scratch.get("sums", count * width)[: count * width], _run(), lo, hi,
+        )  # fmt: skip
+
+    threads.run(-(-N // rows), task, _grain(w, T * rows))
+
+
+def _tile(streams: int) -> tuple[int, int]:
+    """Return rows and columns of vectors of the tile to use."""
+    return (1, 4) if streams <= FEW else TILES[cpu.registers()]
+
+
+def _kernels(cell: str, streams: int) -> tuple[Kernel, Kernel]:
+    from protonet.kernels import recurrence
+
+    rows, columns = _tile(streams)
+    return recurrence.VARIANTS[cell, rows, columns]
+
+
+def _packed(w: Array, transposed: bool, columns: int) -> tuple[Array, int]:
+    """Return w in panels, and how wide all of them are."""
+    from protonet.kernels import recurrence
+
+    depth, wide = w.shape[::-1] if transposed else w.shape
+    width = columns * cpu.lanes()
+    panels = -(-wide // width)
+    packed = scratch.get("packed", panels * width * depth)
+    threads.run(
+        panels,
+        lambda lo, hi, worker: recurrence.pack(w, transposed, width, packed, lo, hi),
+        max(1, BLOCK_WORK // (width * depth)),
+    )
+    return packed, panels * width
+
+
+def _run() -> Ints:
+    """Return the table of one run of steps for a tile, and zeros for its sums to begin with."""
+    return np.zeros(3 + cpu.lanes(), np.int64)
+
+
+def _grain(w: Array, rows: int) -> int:
+    """So many blocks of streams that a part is worth a thread, if each does so many rows."""
+    return max(1, BLOCK_WORK // max(1, w.size * rows))
