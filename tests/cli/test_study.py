@@ -80,7 +80,8 @@ def test_a_study_that_does_not_exist(cli):
 
 def test_every_study_has_a_claim_and_nets_of_its_own():
     for path in (MODELS / "lecture").glob("*.prototxt"):
-        assert study.model(path.stem) == path
+        # an installed protonet brings copies of its own
+        assert study.model(path.stem).read_bytes() == path.read_bytes()
         for phase in (protonet.TRAIN, protonet.TEST):
             assert protonet.Net(path, phase).learnable
 
