@@ -7,6 +7,8 @@ executor takes.
 
 from __future__ import annotations
 
+import collections
+import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -15,50 +17,88 @@ from collections.abc import Callable
 Task = Callable[[int, int, int], None]
 
 
+class _Job:
+    """One loop, cut into parts that threads take until none is left.
+
+    Args:
+        bounds: where parts begin and end.
+    """
+
+    def __init__(self, task: Task, bounds: list[int]) -> None:
+        self._task = task
+        self._left = collections.deque(itertools.pairwise(bounds))
+        self._errors: list[tuple[int, BaseException]] = []
+
+    def work(self, worker: int) -> None:
+        """Do parts: the caller, worker 0, from the front, so that it mostly meets its own data."""
+        task, left = self._task, self._left
+        take = left.pop if worker else left.popleft
+        while left:
+            try:
+                lo, hi = take()
+            except IndexError:  # another was faster
+                return
+            try:
+                task(lo, hi, worker)
+            except BaseException as error:  # raised where run() was called
+                self._errors.append((lo, error))
+
+    def cancel(self) -> None:
+        """Leave the parts that nobody has taken yet."""
+        self._left.clear()
+
+    def check(self) -> None:
+        """Raise the error of the first part that had one."""
+        if self._errors:
+            raise min(self._errors, key=lambda found: found[0])[1]
+
+
 class _Worker:
-    """A helper thread that waits for a task, does it, and reports."""
+    """A helper thread that waits for a job, helps with it, and reports."""
 
     def __init__(self) -> None:
         self._go, self._done = threading.Lock(), threading.Lock()
         self._go.acquire()
         self._done.acquire()
-        self._task: Task | None = None
-        self._part = (0, 0, 0)
-        self._error: BaseException | None = None
+        self._job: _Job | None = None
+        self._index = 0
         self._thread = threading.Thread(target=self._loop, name="protonet-kernel", daemon=True)
         self._thread.start()
 
     def _loop(self) -> None:
         while True:
             self._go.acquire()
-            task = self._task
-            if task is None:
+            job = self._job
+            if job is None:
                 return
-            try:
-                task(*self._part)
-            except BaseException as error:  # handed to the caller of run()
-                self._error = error
+            job.work(self._index)
+            del job
             self._done.release()
 
-    def start(self, task: Task, lo: int, hi: int, index: int) -> None:
-        self._task, self._part, self._error = task, (lo, hi, index), None
+    def start(self, job: _Job, index: int) -> None:
+        self._job, self._index = job, index
         self._go.release()
 
-    def wait(self) -> BaseException | None:
-        self._done.acquire()
-        self._task = None
-        return self._error
+    def wait(self) -> None:
+        """Wait until it has ended; if it has not even begun, because the processors have other
+        things to do, then it need not any more.
+        """
+        if not self._go.acquire(blocking=False):
+            self._done.acquire()
+        self._job = None
 
     def stop(self) -> None:
         self._go.release()
 
     def abandon(self) -> None:
         """End the thread, whether it works, waits, or is just being told to; wait for the end."""
-        self._task = None
+        job, self._job = self._job, None
+        if job is not None:
+            job.cancel()
         try:
             self._go.release()
         except RuntimeError:
-            pass  # it was told to already: it finds no task, or does the one that it has taken
+            pass  # it was told to already: it finds no job, or does what it has taken of one
         self._thread.join()
 
 
@@ -101,28 +141,28 @@ def set_count(n: int) -> None:
 def run(total: int, task: Task, grain: int = 1) -> None:
     """Call ``task(lo, hi, worker)`` for disjoint parts that cover ``range(total)``; wait for all.
 
-    Boundaries between parts are multiples of ``grain``. A part that raises does so here, after
-    the others have ended; so does an interrupt (Ctrl-C). When another thread is using the
-    workers, all is done by the caller.
+    Boundaries between parts are multiples of ``grain``. There are as many parts as threads, but a
+    thread that does not get to run leaves its part to the others. A part that raises does so
+    here, after the others have ended. When another thread is using the workers, all is done by
+    the caller.
     """
     blocks = -(-total // grain)
-    parts = min(count(), blocks)
-    if parts <= 1 or not _busy.acquire(blocking=False):
+    helpers = min(count(), blocks) - 1
+    if helpers <= 0 or not _busy.acquire(blocking=False):
         if total > 0:
             task(0, total, 0)
         return
     try:
-        bounds = [min(total, blocks * i // parts * grain) for i in range(parts + 1)]
-        helpers = _workers[: parts - 1]
-        for i, worker in enumerate(helpers, start=1):
-            worker.start(task, bounds[i], bounds[i + 1], i)
-        error: BaseException | None = None
+        parts = helpers + 1
+        job = _Job(task, [min(total, blocks * i // parts * grain) for i in range(parts + 1)])
+        active = _workers[:helpers]
+        for i, worker in enumerate(active, start=1):
+            worker.start(job, i)
         try:
-            task(bounds[0], bounds[1], 0)
-        except Exception as raised:
-            error = raised
-        for worker in helpers:
-            error = worker.wait() or error
+            job.work(0)
+        finally:
+            for worker in active:
+                worker.wait()
     except BaseException:
         # Ctrl-C may come between any two steps above: nobody knows who was told what. No worker
         # may go on writing into arrays that the caller takes for its own again.
@@ -130,8 +170,7 @@ def run(total: int, task: Task, grain: int = 1) -> None:
         raise
     finally:
         _busy.release()
-    if error is not None:
-        raise error
+    job.check()
 
 
 def _replace_workers() -> None:
