@@ -95,7 +95,7 @@ def main() -> None:
         tests(
             "100 iterations, a snapshot, 100 more: every solver, every source",
             "weights, history and losses equal those of 200 in one go, to the bit",
-            resume, "-k", "every_rule or every_source or carried_over", RESUME_ITERATIONS="100",
+            resume, "-k", "every_rule or with_all or carried_over", RESUME_ITERATIONS="100",
         ),
         killed(options.kills),
         tests(

@@ -145,15 +145,16 @@ def straight_and_resumed(net, more="", iterations=ITERATIONS):
     return straight
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_every_rule(here, rule):
-    assert set(RULES) == set(solver_types())
-    straight_and_resumed(SOURCES["lmdb"] + NET, f'type: "{rule}" {RULES[rule]} average_loss: 5')
-
-
 @pytest.mark.parametrize("source", SOURCES)
-def test_every_source(here, source):
-    straight_and_resumed(SOURCES[source] + NET, "momentum: 0.9 iter_size: 2 snapshot_format: HDF5")
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_and_source(here, rule, source):
+    assert set(RULES) == set(solver_types())
+    straight_and_resumed(SOURCES[source] + NET, f'type: "{rule}" {RULES[rule]} average_loss: 5')
+
+
+def test_with_all_that_an_iteration_may_do(here):
+    more = "momentum: 0.9 iter_size: 2 snapshot_format: HDF5 clip_gradients: 0.5"
+    straight_and_resumed(SOURCES["images"] + NET, more)
 
 
 def test_a_state_that_is_carried_over(here):
