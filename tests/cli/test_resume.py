@@ -182,9 +182,9 @@ def test_what_killed_processes_left_is_swept(tmp_path):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="has no such signals")
 @pytest.mark.parametrize(
-    "number, code", [(signal.SIGTERM, 0), (signal.SIGHUP, None)], ids=["SIGTERM", "SIGHUP"]
+    "name, code", [("SIGTERM", 0), ("SIGHUP", None)], ids=["SIGTERM", "SIGHUP"]
 )
-def test_signals(small, number, code):
+def test_signals(small, name, code):
     process = subprocess.Popen(
         [sys.executable, "-m", "protonet", "train", "small.prototxt", "display=1",
          "max_iter=1000000", "base_lr=0.0001"],
@@ -192,7 +192,7 @@ def test_signals(small, number, code):
     )  # fmt: skip
     for line in process.stderr:
         if "Iteration 5, lr" in line:
-            process.send_signal(number)
+            process.send_signal(getattr(signal, name))
         if "Snapshotting solver state" in line:
             break
     if code is None:
