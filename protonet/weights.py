@@ -27,6 +27,7 @@ from protonet.solvers.snapshot import Stored, StoredWeights
 
 _Path = str | os.PathLike[str]
 
+_MOST_TIMES, _ALWAYS = 200, 2**26  # bytes in memory for one in an archive, and for nothing
 _MAX_HEADER = 100_000_000  # bytes of a safetensors file's header, the limit of its own library
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
 _ALIGNMENT = 8
@@ -101,9 +102,10 @@ def read_arrays(path: _Path) -> StoredWeights:
         raise SnapshotError(
             f"{name}: no such file{did_you_mean(Path(name).name, siblings)}"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # readers of archives raise whatever a broken one leads them to
         kind = name.rpartition(".")[2]
-        raise SnapshotError(f"{name}: not a {kind} file of arrays, or broken: {error}") from None
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise SnapshotError(f"{name}: not a {kind} file of arrays, or broken: {reason}") from None
     layers: dict[str, dict[int, Stored]] = {}
     for key, values in arrays.items():
         layer, _, index = key.rpartition("/")
@@ -128,7 +130,17 @@ def _read_npz(name: str) -> dict[str, Any]:
         file = np.load(opened, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise ValueError("a single array")
-        return {key: file[key] for key in file.files}
+        for entry in file.zip.infolist():
+            if entry.file_size > _MOST_TIMES * entry.compress_size + _ALWAYS:
+                raise ValueError(
+                    f"'{entry.filename}' takes {entry.file_size} bytes, but the file holds "
+                    f"{entry.compress_size} of it"
+                )
+        arrays = {key: file[key] for key in file.files}
+        for key, values in arrays.items():
+            if values.dtype.kind not in "biuf":
+                raise ValueError(f"'{key}' holds {values.dtype}, not numbers")
+        return arrays
 
 
 def _read_safetensors(name: str) -> dict[str, Any]:

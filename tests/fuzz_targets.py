@@ -98,6 +98,39 @@ def state_h5(data: bytes) -> None:
     load_state(_solver(), _written(data, "s.solverstate.h5"))
 
 
+def npz(data: bytes) -> None:
+    """Read weights as NumPy's arrays."""
+    from protonet.solvers.snapshot import load_weights
+
+    load_weights(_solver().net, _written(data, "w.npz"))
+
+
+def safetensors(data: bytes) -> None:
+    """Read weights as safetensors."""
+    from protonet.solvers.snapshot import load_weights
+
+    load_weights(_solver().net, _written(data, "w.safetensors"))
+
+
+def _npz_files() -> list[bytes]:
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    seeds = []
+    for save in (np.savez, np.savez_compressed):
+        out = io.BytesIO()
+        save(out, **{"conv/0": values, "ip/1": values})
+        seeds.append(out.getvalue())
+    return seeds
+
+
+def _safetensors_files() -> list[bytes]:
+    import json
+    import struct
+
+    head = {"conv/0": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
+    text = json.dumps(head).encode()
+    return [struct.pack("<Q", len(text)) + text + bytes(24)]
+
+
 def resume(data: bytes) -> None:
     """Read what stands beside a solver state, with a checksum that fits or not."""
     import hashlib
@@ -282,6 +315,8 @@ TARGETS: dict[str, tuple[Target, Callable[[], list[bytes]]]] = {
     "state": (state, lambda: files("snapshots/*.solverstate")),
     "weights_h5": (weights_h5, lambda: files("snapshots/*.caffemodel.h5")),
     "state_h5": (state_h5, lambda: files("snapshots/*.solverstate.h5")),
+    "npz": (npz, _npz_files),
+    "safetensors": (safetensors, _safetensors_files),
     "resume": (resume, _resume_seeds),
     "mean": (mean, lambda: files("data/*.binaryproto")),
     "datum": (datum, _datums),

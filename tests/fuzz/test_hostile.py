@@ -233,6 +233,21 @@ def test_hdf5_files_that_are_bombs(limited):
             fuzz_targets.TARGETS[target][0](Path(name).read_bytes())
 
 
+def test_archives_that_are_bombs_or_hold_objects(limited):
+    import zipfile
+
+    with zipfile.ZipFile("w.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ip/0.npy", bytes(2**27))
+    with pytest.raises(SnapshotError, match=r"w\.npz: .*takes 134217728 bytes, but the file"):
+        fuzz_targets.npz(Path("w.npz").read_bytes())
+    np.savez("w.npz", **{"ip/0": np.array([{"code": 1}], object)})
+    with pytest.raises(SnapshotError, match=r"w\.npz: not a npz file of arrays, or broken: Object"):
+        fuzz_targets.npz(Path("w.npz").read_bytes())
+    np.savez("w.npz", **{"ip/0": np.array(["text"])})
+    with pytest.raises(SnapshotError, match="holds <U4, not numbers"):
+        fuzz_targets.npz(Path("w.npz").read_bytes())
+
+
 @pytest.mark.parametrize("box", ["inf 0.9 1 1 4 4", "1 0.9 nan 1 4 4", "1 nan 1 1 4 4"])
 def test_windows_that_are_no_numbers(box):
     from protonet.data.windows import read_windows
