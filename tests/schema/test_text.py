@@ -352,9 +352,12 @@ def test_same_as_protobuf(path):
 def test_speed():
     text = "\n".join(p.read_text() for p in PROTOTXTS if p.parent.name == "layers")
     text = "\n".join(line for line in text.split("\n") if not line.startswith(("name", "force")))
-    start = time.perf_counter()
-    net, _ = read(text)
-    assert time.perf_counter() - start < 0.3
+    times = []
+    for _ in range(3):  # the processor's time, the least of three: others may be at work
+        start = time.process_time()
+        net, _ = read(text)
+        times.append(time.process_time() - start)
+    assert min(times) < 0.3
     assert len(net.layer) > 300
 
 
