@@ -158,11 +158,9 @@ def run(total: int, task: Task, grain: int = 1) -> None:
         active = _workers[:helpers]
         for i, worker in enumerate(active, start=1):
             worker.start(job, i)
-        try:
-            job.work(0)
-        finally:
-            for worker in active:
-                worker.wait()
+        job.work(0)
+        for worker in active:
+            worker.wait()
     except BaseException:
         # Ctrl-C may come between any two steps above: nobody knows who was told what. No worker
         # may go on writing into arrays that the caller takes for its own again.

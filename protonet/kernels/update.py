@@ -31,6 +31,24 @@ def _scale(a: Array, factor: float, lo: int, hi: int) -> None:
         a[i] *= factor
 
 
+@kernel("void(float32[::1], float32[::1], int64, int64)")
+def _zeros(a: Array, partials: Array, lo: int, hi: int) -> None:
+    """Write sums of 0 · a, which are not 0 where a is not finite."""
+    for p in range(lo, hi):
+        part, total = a[p * PARTIAL : (p + 1) * PARTIAL], np.float32(0)
+        for i in range(part.size):
+            total += part[i] * np.float32(0)
+        partials[p] = total
+
+
+def all_finite(a: Array) -> bool:
+    """Return whether a flat array has neither NaN nor infinity."""
+    partials = np.empty(-(-a.size // PARTIAL), np.float32)
+    threads.run(partials.size, lambda lo, hi, worker: _zeros(a, partials, lo, hi), 16)
+    # where the compiler adds before it multiplies, large values may overflow
+    return not partials.any() or bool(np.isfinite(a).all())
+
+
 def sum_of_squares(a: Array) -> float:
     """Return the sum of squares of a flat array, in double precision, in a fixed order."""
     partials = np.empty(-(-a.size // PARTIAL), np.float64)

@@ -12,6 +12,7 @@ import numpy as np
 
 from protonet.blob import Array
 from protonet.errors import NotFiniteError
+from protonet.kernels.update import all_finite
 from protonet.solvers import resume
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Numbers:
         self._explain_saturation()
         if not math.isfinite(loss):
             self._found(f"the loss is {loss:g}", _first_blob(net) or _first_weight(net))
-        elif not _all_finite(net.param_diff):
+        elif not all_finite(net.param_diff):
             self._found("a gradient is not finite", _first_gradient(net))
         self._before = []
         if self.on_nan == STOP and self._may_overflow(loss):
@@ -78,7 +79,7 @@ class Numbers:
         """
         solver = self._solver
         if look or self._before or solver.iter % _WEIGHTS_EVERY == 0:
-            if not _all_finite(solver.net.param_data):
+            if not all_finite(solver.net.param_data):
                 self._found("a weight is not finite", _first_weight(solver.net), updated=True)
 
     # --- inner --------------------------------------------------------------------------------
@@ -141,7 +142,7 @@ class Numbers:
                 arena[...] = before
         for blob, kept in zip(self._statistics, self._kept, strict=True):
             blob.data[...] = kept
-        if not _all_finite(solver.net.param_data):
+        if not all_finite(solver.net.param_data):
             return "the weights were so before it, already"
         if not (solver.param.snapshot or solver.param.snapshot_after_train):
             return "no snapshot was taken, as the solver says"
@@ -149,17 +150,10 @@ class Numbers:
         return f"the snapshot from before it: {state}"
 
 
-def _all_finite(values: Array) -> bool:
-    # no mask is made: what is not a number comes through both, infinity through one
-    if values.size == 0:
-        return True
-    return math.isfinite(np.maximum.reduce(values)) and math.isfinite(np.minimum.reduce(values))
-
-
 def _first_blob(net: Net) -> str:
     for step in net.steps:
         for blob, ref in zip(step.top, step.node.tops, strict=False):
-            if not step.node.inserted and not _all_finite(blob.data.reshape(-1)):
+            if not step.node.inserted and not all_finite(blob.data.reshape(-1)):
                 return f"first in {_layer(step.layer)}, blob '{ref.name}', {_values(blob.data)}"
     return ""
 
@@ -168,7 +162,7 @@ def _first_gradient(net: Net) -> str:
     """Name the gradient that went wrong first: backward comes from the last layer."""
     for step in reversed(net.steps):
         for i, blob in enumerate(step.layer.blobs):
-            if not _all_finite(blob.diff.reshape(-1)):
+            if not all_finite(blob.diff.reshape(-1)):
                 return f"first in {_layer(step.layer)}, gradient of parameter {i}, " + _values(
                     blob.diff
                 )
@@ -178,7 +172,7 @@ def _first_gradient(net: Net) -> str:
 def _first_weight(net: Net) -> str:
     for layer in net.layers:
         for i, blob in enumerate(layer.blobs):
-            if not _all_finite(blob.data.reshape(-1)):
+            if not all_finite(blob.data.reshape(-1)):
                 return f"first in {_layer(layer)}, parameter {i}, {_values(blob.data)}"
     return "in none that is there any more"
 
