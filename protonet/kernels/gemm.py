@@ -16,7 +16,8 @@ TILES = {32: (8, 3), 16: (5, 2)}  # rows, columns of vectors; by number of regis
 ITEMS = 8  # work for threads should come in about so many parts
 ITEM_WORK = 64 * 1024  # multiply-adds below which a part is not worth a thread
 THIN_WORK = 128 * 1024  # the same where memory sets the pace
-COPY_A = 64 * 1024  # values from which on it pays to lay a transposed A straight
+COPY_A = 64 * 1024  # values from which on it may pay to lay a transposed A straight
+COPY_ROWS = 2048  # and its rows: shorter steps from k to k do not fight for a place in the cache
 FEW_ROWS, FEW_ROWS_TRANSPOSED = 7, 3  # of A, up to which B had better be read as it lies
 
 
@@ -63,7 +64,7 @@ def multiply(
     if N == 1 and M > 1 and bias is None:  # a column is a row of the transposed product
         multiply(b.reshape(1, K), a, c.reshape(1, M), False, not trans_a, keep)
         return
-    if trans_a and (M <= FEW_ROWS or (a.size > COPY_A and N > M // 8)):
+    if trans_a and (M <= FEW_ROWS or (M >= COPY_ROWS and a.size > COPY_A and N > M // 8)):
         a, trans_a = _transposed(a), False
     if M <= (FEW_ROWS_TRANSPOSED if trans_b else FEW_ROWS):
         added = np.zeros(N, np.float32) if bias is None else bias

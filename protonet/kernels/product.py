@@ -99,12 +99,12 @@ def multiply(
             run[2] = depth
             keep = k > 0 or numbers[KEEP] != 0
             _pack(b, packed, panel * width, group, width, k, depth, numbers)
-            for g in range(group):
-                first = (panel + g) * width
-                columns = min(width, N - first)
-                for r in range(top, bottom, TILE_ROWS):
-                    row = max(0, min(r, M - TILE_ROWS))  # the last tile reaches back
-                    at = a.ctypes.data + (row * numbers[A_ROW] + k * numbers[A_STEP]) * 4
+            for r in range(top, bottom, TILE_ROWS):
+                row = max(0, min(r, M - TILE_ROWS))  # the last tile reaches back
+                at = a.ctypes.data + (row * numbers[A_ROW] + k * numbers[A_STEP]) * 4
+                for g in range(group):
+                    first = (panel + g) * width
+                    columns = min(width, N - first)
                     whole = row == r and r + TILE_ROWS <= bottom and columns == width
                     out, out_row = edge.ctypes.data, width * 4
                     if whole:
