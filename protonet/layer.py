@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 from protonet.blob import Blob
 from protonet.errors import ProtonetError, ShapeError
+from protonet.kernels.finish import Finish
 from protonet.schema.extra import Fields
 
 # Caffe's phases, as numbers in its files.
@@ -95,6 +96,28 @@ class Layer:
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         """Overwrite ``bottom[i].diff`` where asked, and add to the diffs of the parameters."""
+        raise NotImplementedError
+
+    # --- running as one with the layer before ------------------------------------------------
+    def maps_channels(self, bottom: list[Blob]) -> str:
+        """Tell whether the forward pass is no more than :meth:`channel_map` says.
+
+        Returns:
+            "affine" for a factor and a shift for each channel (axis 1), "slope" for a slope of
+            negative values only, "" for anything else.
+        """
+        return ""
+
+    def channel_map(self) -> Finish:
+        """Return what the layer does to each value of a channel; see :meth:`maps_channels`."""
+        raise NotImplementedError
+
+    def can_finish(self, bottom: list[Blob], kind: str) -> bool:
+        """Tell whether :meth:`forward_finished` is there for a finish of that kind."""
+        return False
+
+    def forward_finished(self, bottom: list[Blob], top: list[Blob], finish: Finish) -> None:
+        """Write what ``finish`` makes of what :meth:`forward` would have written."""
         raise NotImplementedError
 
     # --- going on from a snapshot ------------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 from protonet import fillers, random
 from protonet.blob import Array, Blob, aligned_zeros
 from protonet.errors import GraphError, LabelError, ProtonetError, ShapeError, did_you_mean
+from protonet.fusion import Chain, chains, skipped
 from protonet.graph import build_graph
 from protonet.layer import TEST, Layer
 from protonet.plan import Param, Plan, Step, build_plan
@@ -87,6 +88,9 @@ class Net:
         self._index = {step.layer.name: i for i, step in reversed(list(enumerate(self.steps)))}
         self._before: dict[str, list[IndexHook]] = {"forward": [], "backward": []}
         self._after: dict[str, list[IndexHook]] = {"forward": [], "backward": []}
+        self._chains = chains(self.steps, self.blobs.values())
+        self._skipped = skipped(self._chains)
+        self._missing: set[int] = set()
         self._allocate(share_with)
         self._seed_losses()
         if weights is not None:
@@ -241,31 +245,50 @@ class Net:
 
     def run_forward(self, indices: Iterable[int] | None = None) -> float:
         """Run layers by index, all by default, and return the weighted sum of their losses."""
-        loss = 0.0
         before, after = self._before["forward"], self._after["forward"]
-        steps = self.steps
-        for i in range(len(steps)) if indices is None else indices:
-            step = steps[i]
-            layer = step.layer
+        everything = range(len(self.steps))
+        if indices in (None, everything) and not (before or after or self.debug_info):
+            self._missing = set(self._skipped)
+            return sum(map(self._run_chain, self._chains))
+        loss = 0.0
+        for i in self._with_missing(everything if indices is None else indices):
             for hook in before:
                 hook(i)
+            loss += self._run_chain(Chain([self.steps[i]]))
+            if self.debug_info is not None:
+                self.debug_info.forward(self.steps[i])
+            for hook in after:
+                hook(i)
+        return loss
+
+    def _run_chain(self, chain: Chain) -> float:
+        """Run layers as one and return the weighted sum of their losses."""
+        for step in chain.steps:
             for blob, shape in zip(step.bottom, step.seen, strict=True):
                 if blob.shape != shape:
                     self._reshape(step)
                     break
-            try:
-                layer.forward(step.bottom, step.top)
-            except LabelError as error:
-                raise self._with_record(error) from None
-            if self.debug_info is not None:
-                self.debug_info.forward(step)
-            for blob, weight in zip(step.top, layer.loss_weights, strict=True):
-                if weight:
-                    # the weights are where backward starts from, and a user may have changed them
-                    loss += float(np.vdot(blob.data, blob.diff))
-            for hook in after:
-                hook(i)
+        try:
+            chain.forward()
+        except LabelError as error:
+            raise self._with_record(error) from None
+        loss = 0.0
+        last = chain.steps[-1]
+        for blob, weight in zip(last.top, last.layer.loss_weights, strict=True):
+            if weight:
+                # the weights are where backward starts from, and a user may have changed them
+                loss += float(np.vdot(blob.data, blob.diff))
         return loss
+
+    def _with_missing(self, indices: Iterable[int]) -> Iterator[int]:
+        """Yield layers to run, each after those that write what it reads and a pass skipped."""
+        for i in indices:
+            first = i
+            while any(id(blob) in self._missing for blob in self.steps[first].bottom):
+                first -= 1
+            for j in range(first, i + 1):
+                self._missing.difference_update(id(blob) for blob in self.steps[j].top)
+                yield j
 
     def run_backward(self, indices: Iterable[int] | None = None) -> None:
         """Run the backward pass of layers by index, all in reverse by default."""

@@ -26,6 +26,7 @@ from protonet.kernels import (
 )
 from protonet.kernels.affine import channel_sums
 from protonet.kernels.correlation_plan import CHANNEL_BLOCKS, Axis, Layout, Plan, Shape
+from protonet.kernels.finish import PLAIN, Finish, Values
 from protonet.kernels.im2col import output_size
 from protonet.kernels.weight_gradient_plan import BLOCKS, Geometry
 
@@ -84,9 +85,15 @@ class Convolution2D:
         return Geometry(N, C, num_output, (height, width), output, *self._windows, self._group)
 
     def forward(
-        self, x: Array, w: Array, bias: Array | None, y: Array, version: int | None = None
+        self,
+        x: Array,
+        w: Array,
+        bias: Array | None,
+        y: Array,
+        version: int | None = None,
+        finish: Finish = PLAIN,
     ) -> None:
-        """Write y.
+        """Write y, or what ``finish`` makes of it.
 
         Args:
             version: of w, where equal ones mean equal values. Of few positions, the weights as
@@ -96,10 +103,10 @@ class Convolution2D:
         if not y.size:
             return
         if self._depthwise:
-            self._along_planes(self._forward_planes, x, w, bias, y)
+            self._along_planes(self._forward_planes, x, w, bias, y, finish)
             return
         packed = self._packed(w, version if self._few_positions else None)
-        _correlate(self._forward_plan, x, packed, bias, y)
+        _correlate(self._forward_plan, x, packed, bias, y, finish)
 
     def _packed(self, w: Array, version: int | None) -> Array:
         """Return the weights as forward takes them, packed anew where they may have changed."""
@@ -183,7 +190,13 @@ class Convolution2D:
         return _plan(Shape(g.N, g.O, g.C, g.group, *self._axes(backward=True)))
 
     def _along_planes(
-        self, plan: depthwise_plan.Plan, source: Array, w: Array, bias: Array | None, target: Array
+        self,
+        plan: depthwise_plan.Plan,
+        source: Array,
+        w: Array,
+        bias: Array | None,
+        target: Array,
+        finish: Finish = PLAIN,
     ) -> None:
         from protonet.kernels import depthwise
 
@@ -200,7 +213,9 @@ class Convolution2D:
                 scratch.get("staged", plan.staged)[: plan.staged],
                 scratch.get("results", plan.results)[: plan.results],
             )
-            depthwise.convolve(source, taps, start, target, *memory, *tables, *steps, lo, hi)
+            depthwise.convolve(
+                source, taps, start, *finish, target, *memory, *tables, *steps, lo, hi
+            )
 
         planes = len(target) * channels
         # So that no plane of x is staged by two threads for the same image.
@@ -304,23 +319,41 @@ def _pack(plan: Plan, w: Array, strides: tuple[int, int, int, int], packed: Arra
     threads.run(blocks, pack, max(1, PACK_GRAIN * blocks // max(1, plan.weights)))
 
 
-def _correlate(plan: Plan, source: Array, packed: Array, bias: Array | None, target: Array) -> None:
+def _correlate(
+    plan: Plan,
+    source: Array,
+    packed: Array,
+    bias: Array | None,
+    target: Array,
+    finish: Finish = PLAIN,
+) -> None:
     """Run a correlation. packed: what :func:`_pack` made; bias: (target channels,) or None."""
     from protonet.kernels import correlation
 
     layout, numbers = plan.layout, plan.numbers
     xs, ys = source.reshape(-1), target.reshape(-1)
-    start = scratch.get("start", plan.starts)[: plan.starts].reshape(plan.group, -1, layout.depth)
-    start[...] = 0
-    if bias is not None:
-        targets = bias.size // plan.group
-        start[:, :targets] = bias.reshape(plan.group, targets, 1)
+    start = _by_lane(plan, "start", bias)
+    if finish.factor.size:
+        finish = Finish(
+            _by_lane(plan, "factor", finish.factor),
+            _by_lane(plan, "shift", finish.shift),
+            finish.slope,
+        )
     tables = (plan.rows, plan.tiles, plan.chunks, plan.bands, plan.classes, plan.runs)
-    starts = start.reshape(-1)
     correlate = correlation.VARIANTS[layout.rows, layout.columns]
 
     def task(lo: int, hi: int, worker: int) -> None:
         memory = scratch.get("staged", plan.scratch)
-        correlate(xs, packed, starts, ys, memory, numbers, *tables, lo, hi)
+        correlate(xs, packed, start, *finish, ys, memory, numbers, *tables, lo, hi)
 
     threads.run(plan.items, task)
+
+
+def _by_lane(plan: Plan, use: str, values: Values | None) -> Array:
+    """Return values of the target channels, (channels,) or None for 0, as the kernel takes them."""
+    laid = scratch.get(use, plan.starts)[: plan.starts].reshape(plan.group, -1, plan.layout.depth)
+    laid[...] = 0
+    if values is not None:
+        targets = values.size // plan.group
+        laid[:, :targets] = values.reshape(plan.group, targets, 1)
+    return laid.reshape(-1)

@@ -149,13 +149,40 @@ def _write_out(
             )  # fmt: skip
 
 
+@kernel("inline")
+def finish(
+    values: Array, at: int, count: int, width: int, factor: Array, shift: Array, begin: int,
+    slope: float,
+) -> None:  # fmt: skip
+    """Do to ``count`` rows of ``width`` sums what finish.Finish says, while they are at hand.
+
+    Args:
+        at: where in ``values`` they begin.
+        factor, shift: those of the first sum of each row are at ``begin``. Empty for none.
+    """
+    if factor.size:
+        factors, shifts = factor[begin : begin + width], shift[begin : begin + width]
+        for p in range(at, at + count * width, width):
+            row = values[p : p + width]
+            for j in range(width):
+                v = row[j] * factors[j] + shifts[j]
+                row[j] = v if v > 0 else slope * v
+    elif slope != 1:
+        row = values[at : at + count * width]
+        for j in range(row.size):
+            v = row[j]
+            row[j] = v if v > 0 else slope * v
+
+
 @kernel(
-    "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], int64[::1],"
+    "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], float32,"
+    " float32[::1], float32[::1], int64[::1],"
     " int64[:,::1], int64[:,::1], int64[:,::1], int64[::1], int64[:,::1], int64[:,::1],"
     " int64, int64)"
 )
 def correlate(
-    source: Array, weights: Array, start: Array, target: Array, scratch: Array, numbers: Ints,
+    source: Array, weights: Array, start: Array, factor: Array, shift: Array, slope: float,
+    target: Array, scratch: Array, numbers: Ints,
     rows: Ints, tiles: Ints, chunks: Ints, bands: Ints, classes: Ints, runs: Ints,
     lo: int, hi: int,
 ) -> None:  # fmt: skip
@@ -165,6 +192,7 @@ def correlate(
         source, target: all images, flat.
         weights: as :func:`pack` makes them.
         start: what the sums begin with, ``[group][target channel][lane]``.
+        factor, shift, slope: how they end, see :func:`finish`; the arrays lie as ``start`` does.
     """
     over_images = numbers[LANES_ARE_IMAGES] != 0
     depth = LANES if over_images else 1
@@ -220,6 +248,11 @@ def correlate(
                             block_start, start_row, start_column,
                             results + out + block * block_results, out_row, out_column,
                         )  # fmt: skip
+            width = numbers[RESULT_PIXEL] // 4
+            finish(
+                scratch, numbers[RESULT] // 4, chunks[chunk, CHUNK_TO] - first, width,
+                factor, shift, group * width, slope,
+            )  # fmt: skip
             _write_out(results, target_at, first, chunks[chunk, CHUNK_TO], images, numbers)
 
 

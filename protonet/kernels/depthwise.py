@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from protonet.blob import Array
 from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.depthwise_plan import AT, COLUMN, COLUMNS, FIRST_RUN, ROW, ROWS, RUNS
@@ -40,13 +42,28 @@ def _stage(
                     staged[start + i] = image[source + i * across]
 
 
+@kernel("inline")
+def _finish(values: Array, factor: Array, shift: Array, c: int, slope: float) -> None:
+    """Do to the sums of channel c what finish.Finish says; no factor where the array is empty."""
+    scales = factor.size > 0
+    if scales or slope != 1:
+        scale, offset = np.float32(1), np.float32(0)
+        if scales:
+            scale, offset = factor[c], shift[c]
+        for i in range(values.size):
+            v = values[i] * scale + offset
+            values[i] = v if v > 0 else slope * v
+
+
 @kernel(
-    "void(float32[:,:,:,::1], float32[:,::1], float32[:,::1], float32[:,:,:,::1], float32[::1],"
+    "void(float32[:,:,:,::1], float32[:,::1], float32[:,::1], float32[::1], float32[::1],"
+    " float32, float32[:,:,:,::1], float32[::1],"
     " float32[::1], int64[:,::1], int64[:,::1], int64[:,::1], int64, int64, int64, int64, int64,"
     " boolean, int64, int64)"
 )
 def convolve(
-    source: Array, w: Array, start: Array, target: Array, staged: Array, results: Array,
+    source: Array, w: Array, start: Array, factor: Array, shift: Array, slope: float,
+    target: Array, staged: Array, results: Array,
     sources: Ints, targets: Ints, runs: Ints, pitch: int,
     down: int, across: int, target_down: int, target_across: int, backward: bool,
     lo: int, hi: int,
@@ -56,6 +73,7 @@ def convolve(
     Args:
         w: (O, taps).
         start: (channels of the target, LANES): what the sums begin with.
+        factor, shift, slope: (channels of the target,) how they end, forward: see :func:`_finish`.
         backward: the source is dy. Each source channel then has one target channel, each target
             channel has ``multiple`` source channels; forward it is the other way round.
     """
@@ -83,6 +101,7 @@ def convolve(
                         runs.ctypes.data + targets[f, FIRST_RUN] * 24, targets[f, RUNS],
                         begin, 0, 0, results.ctypes.data + i * 4, 0, VECTOR_BYTES,
                     )  # fmt: skip
+                _finish(results[: rows * pitch], factor, shift, c, slope)
                 for r in range(rows):
                     to = p * target.shape[2] * TW + targets[f, COLUMN]
                     to += (targets[f, ROW] + r * target_down) * TW

@@ -22,6 +22,7 @@ import numpy as np
 from protonet.blob import Array, Blob
 from protonet.errors import GraphError
 from protonet.kernels import threads
+from protonet.kernels.finish import Finish
 from protonet.kernels.jit import kernel
 from protonet.layer import TEST, Layer, register
 from protonet.schema import caffe_pb2 as pb
@@ -193,9 +194,7 @@ class BatchNorm(Layer):
         eps: float = self.param.batch_norm_param.eps
         n, c, d = self.n, self.c, self.d
         if self.running:
-            means, variances, weight = (blob.data.astype(np.float64) for blob in self.blobs)
-            share = 0 if weight[0] == 0 else 1 / weight[0]
-            self.mean, self.factor = means * share, 1 / np.sqrt(variances * share + eps)
+            self.mean, self.factor = self._statistics()
             self._by_channel(
                 lambda lo, hi, worker: running_forward(
                     x, self.mean, self.factor, y, n, c, d, lo, hi
@@ -209,6 +208,19 @@ class BatchNorm(Layer):
             )
         )
         self._remember(var)
+
+    def maps_channels(self, bottom: list[Blob]) -> str:
+        return "affine" if self.running and len(bottom[0].shape) > 1 else ""
+
+    def channel_map(self) -> Finish:
+        mean, factor = self._statistics()
+        return Finish(factor, -mean * factor)
+
+    def _statistics(self) -> tuple[Stats, Stats]:
+        """Return the running mean and 1 / sqrt(variance + eps), (C,) each."""
+        means, variances, weight = (blob.values.astype(np.float64) for blob in self.blobs)
+        share = 0 if weight[0] == 0 else 1 / weight[0]
+        return means * share, 1 / np.sqrt(variances * share + self.param.batch_norm_param.eps)
 
     def _remember(self, var: Stats) -> None:
         """Take the statistics of this batch into the running sums."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 from protonet.blob import Blob, Shape
+from protonet.kernels.convolution import Convolution2D
+from protonet.kernels.finish import Finish
 from protonet.kernels.im2col import output_size
 from protonet.layer import register
 from protonet.layers._convolution import BaseConvolution, Correlation
@@ -35,6 +37,15 @@ class Convolution(BaseConvolution):
         )
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
+        self._forward(bottom, top)
+
+    def can_finish(self, bottom: list[Blob], kind: str) -> bool:
+        return len(bottom) == 1 and self._axis == 1 and isinstance(self._maths.maths, Convolution2D)
+
+    def forward_finished(self, bottom: list[Blob], top: list[Blob], finish: Finish) -> None:
+        self._forward(bottom, top, finish)
+
+    def _forward(self, bottom: list[Blob], top: list[Blob], *finish: Finish) -> None:
         m, weights, bias = self._maths, self.blobs[0], self.bias
         version = weights.version()
         for x, y in zip(bottom, top, strict=True):
@@ -44,6 +55,7 @@ class Convolution(BaseConvolution):
                 None if bias is None else bias.values,
                 y.data.reshape(m.y_shape),
                 version,
+                *finish,
             )
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:

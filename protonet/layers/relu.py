@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from protonet.blob import Array, Blob
+from protonet.kernels.finish import Finish
 from protonet.kernels.jit import kernel
 from protonet.layer import register
 from protonet.layers._neuron import Neuron
@@ -56,6 +57,12 @@ class ReLU(Neuron):
 
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         self.slope: float = self.param.relu_param.negative_slope
+
+    def maps_channels(self, bottom: list[Blob]) -> str:
+        return "slope"
+
+    def channel_map(self) -> Finish:
+        return Finish(slope=self.slope)
 
     def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
         if x is y:

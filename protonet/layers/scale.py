@@ -10,6 +10,7 @@ import numpy as np
 
 from protonet.blob import Blob
 from protonet.kernels.affine import affine, affine_backward
+from protonet.kernels.finish import Finish
 from protonet.layer import register
 from protonet.layers._span import Spanning
 from protonet.schema import caffe_pb2 as pb
@@ -45,6 +46,15 @@ class Scale(Spanning):
         s = self._scale(bottom).data.reshape(-1)
         b = self.blobs[-1].data.reshape(-1) if self._has_bias() else np.zeros(s.size, np.float32)
         affine(bottom[0].data.reshape(-1), s, b, top[0].data.reshape(-1), self.inner)
+
+    def maps_channels(self, bottom: list[Blob]) -> str:
+        shape = bottom[0].shape
+        own = len(bottom) == 1 and self.blobs[0].shape == shape[1:2]
+        return "affine" if own and self.inner == Blob(shape[2:]).count else ""
+
+    def channel_map(self) -> Finish:
+        s = self.blobs[0].values
+        return Finish(s, self.blobs[1].values if self._has_bias() else np.zeros_like(s))
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         scale, own = self._scale(bottom), len(bottom) == 1
