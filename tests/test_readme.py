@@ -9,7 +9,7 @@ from places import ROOT
 
 from protonet.cli import cli
 
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
     match[1].split("#")[0].strip()
     for match in re.finditer(r"(?:^    |&& )(protonet [^\n&]+)", README, re.MULTILINE)
@@ -54,3 +54,11 @@ def test_python_runs(code, monkeypatch, capsys):
 def test_links_lead_to_files():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_the_findings_are_those_of_the_studies():
+    page = (ROOT / "docs/studies/README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[.*$", page, re.MULTILINE)
+    assert len(rows) == 10
+    for row in rows:
+        assert re.sub(r"\]\((\w+\.md)\)", r"](docs/studies/\1)", row) in README
