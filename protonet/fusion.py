@@ -79,7 +79,9 @@ def skipped(found: list[Chain]) -> set[int]:
 def _finishes(chain: list[Step], step: Step) -> bool:
     """Whether all that a step does is to finish what a chain writes."""
     head, last = chain[0], chain[-1]
-    if len(step.bottom) != 1 or len(step.top) != 1 or step.bottom[0] is not last.top[0]:
+    if not len(last.top) == len(step.bottom) == len(step.top) == 1:
+        return False
+    if step.bottom[0] is not last.top[0]:
         return False
     if any(step.layer.loss_weights) or any(last.layer.loss_weights):
         return False

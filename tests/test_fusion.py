@@ -150,3 +150,9 @@ def test_a_scale_along_another_axis_is_not_fused() -> None:
     net.forward()
     fused = net.blobs["y"].data.copy()
     np.testing.assert_allclose(fused, _layer_by_layer(net)["y"], rtol=1e-5, atol=1e-5)
+
+
+def test_layers_without_tops_end_a_chain() -> None:
+    silence = 'layer { name: "s" type: "Silence" bottom: "x" }\n'
+    net = _net(HEAD % (10, 1) + silence + RELU)
+    assert [len(chain.steps) for chain in net._chains] == [1, 1, 1, 1, 1]  # with a Split of x

@@ -13,6 +13,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from protonet.kernels import placement
+
 # lo, hi: the part of the loop to do; worker: 0 <= worker < count(), to choose scratch memory.
 Task = Callable[[int, int, int], None]
 
@@ -62,6 +64,7 @@ class _Worker:
         self._done.acquire()
         self._job: _Job | None = None
         self._index = 0
+        self._kept_off = -1
         self._thread = threading.Thread(target=self._loop, name="protonet-kernel", daemon=True)
         self._thread.start()
 
@@ -75,7 +78,12 @@ class _Worker:
             del job
             self._done.release()
 
-    def start(self, job: _Job, index: int) -> None:
+    def start(self, job: _Job, index: int, caller: int) -> None:
+        """Let it help a thread that is on processor ``caller``, -1 if unknown."""
+        thread = self._thread.native_id
+        if caller != self._kept_off and thread is not None:
+            placement.keep_off(caller, thread)
+            self._kept_off = caller
         self._job, self._index = job, index
         self._go.release()
 
@@ -155,9 +163,9 @@ def run(total: int, task: Task, grain: int = 1) -> None:
     try:
         parts = helpers + 1
         job = _Job(task, [min(total, blocks * i // parts * grain) for i in range(parts + 1)])
-        active = _workers[:helpers]
+        active, caller = _workers[:helpers], placement.here()
         for i, worker in enumerate(active, start=1):
-            worker.start(job, i)
+            worker.start(job, i, caller)
         job.work(0)
         for worker in active:
             worker.wait()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from protonet.kernels import scratch, threads
+from protonet.kernels import placement, scratch, threads
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,8 @@ def test_parts_cover_everything_once(count: int, total: int, grain: int) -> None
 
 def test_nobody_waits_for_a_thread_that_has_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     threads.set_count(2)
-    helper = threads._Worker.__new__(threads._Worker)  # without a thread: it never begins
+    helper = threads._Worker.__new__(threads._Worker)
+    helper._thread, helper._kept_off = threading.Thread(), -1  # not started: it never begins
     helper._go, helper._done = threading.Lock(), threading.Lock()
     helper._go.acquire()
     helper._done.acquire()
@@ -102,3 +103,21 @@ def test_scratch_memory_grows_and_belongs_to_its_thread() -> None:
     thread.start()
     thread.join()
     assert other[0] is not large and scratch.get("other", 10) is not large
+
+
+@pytest.mark.skipif(placement.here() < 0, reason="nobody tells where a thread is")
+@pytest.mark.skipif(threads.available() < 2, reason="needs two processors")
+def test_helpers_keep_off_the_processor_of_the_caller() -> None:
+    before = os.sched_getaffinity(0)
+    seen: list[set[int]] = []
+    try:
+        for processor in sorted(before)[:2]:
+            os.sched_setaffinity(0, {processor})
+            os.sched_setaffinity(0, before)  # free again, and where it was
+            threads.set_count(2)
+            threads.run(2, lambda lo, hi, worker: None)
+            seen.append(os.sched_getaffinity(threads._workers[0]._thread.native_id or 0))
+            assert len(seen[-1]) == len(before) - 1
+    finally:
+        os.sched_setaffinity(0, before)
+    assert os.sched_getaffinity(0) == before
