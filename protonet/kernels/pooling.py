@@ -29,6 +29,9 @@ class Window(NamedTuple):
     pad: Pair = (0, 0)
 
 
+SQUARES = Window((2, 2), (2, 2))  # have kernels of their own, in pooling_squares.py
+
+
 @kernel("inline")
 def largest(
     x: Array, y: Array, mask: Mask, i: int, j: int,
@@ -119,6 +122,15 @@ def max_forward(x: Array, window: Window, y: Array, mask: Mask) -> None:
     """
     xs, ys, masks = _planes(x), _planes(y), _planes(mask)
     numbers = _numbers(window)
+    if window == SQUARES:
+        from protonet.kernels import pooling_squares
+
+        threads.run(
+            len(xs),
+            lambda lo, hi, worker: pooling_squares.max_forward(xs, ys, masks, lo, hi),
+            _grain(x),
+        )
+        return
     forward = _max_forward
     if window.stride[1] <= 2:
         from protonet.kernels import pooling_rows
@@ -130,6 +142,15 @@ def max_forward(x: Array, window: Window, y: Array, mask: Mask) -> None:
 def max_backward(dy: Array, mask: Mask, window: Window, dx: Array) -> None:
     """Write dx: each dy goes to the value that its mask names, the others get nothing."""
     dys, masks, dxs = _planes(dy), _planes(mask), _planes(dx)
+    if window == SQUARES:
+        from protonet.kernels import pooling_squares
+
+        threads.run(
+            len(dxs),
+            lambda lo, hi, worker: pooling_squares.max_backward(dys, masks, dxs, lo, hi),
+            _grain(dx),
+        )
+        return
     flat = dxs.reshape(len(dxs), -1)
     threads.run(
         len(dxs), lambda lo, hi, worker: _max_backward(dys, masks, flat, lo, hi), _grain(dx)

@@ -380,3 +380,101 @@ def _make_largest(stride: int, whole: bool) -> Any:
 
 largest_whole_1, largest_part_1 = _make_largest(1, True), _make_largest(1, False)
 largest_whole_2, largest_part_2 = _make_largest(2, True), _make_largest(2, False)
+
+
+def _load_row(code: _Code, pointer: Value, values: Value, whole: bool) -> list[Value]:
+    """Return 2 LANES values in a row; unless ``whole`` only so many are read, the others zero."""
+    parts = []
+    for part in range(2):
+        at = code.offset(pointer, part * VECTOR_BYTES)
+        left = code.builder.sub(values, _int(part * LANES))
+        parts.append(code.load(at) if whole else code.load_masked(at, code.lanes_below(left)))
+    return parts
+
+
+def _emit_squares(builder: Any, args: Sequence[Value], whole: bool) -> None:
+    """See :func:`_make_squares`."""
+    code = _Code(builder)
+    x, row_bytes, first, count, y, mask = args
+    columns = builder.trunc(builder.sdiv(row_bytes, _int(4)), _INT32)
+    steps = [2 * i for i in range(LANES)]
+    places = builder.add(code.splat(builder.trunc(first, _INT32)), ir.Constant(_INDICES, steps))
+    best = ir.Constant(_VECTOR, [-3.4028234663852886e38] * LANES)
+    where: Value = ir.Constant(_INDICES, [-1] * LANES)
+    row = code.pointer(x)
+    for down in range(2):
+        pair = _load_row(code, row, builder.mul(count, _int(2)), whole)
+        for across in range(2):
+            value = code.shuffle(*pair, [step + across for step in steps])
+            at = builder.add(places, ir.Constant(_INDICES, [across] * LANES))
+            larger = builder.fcmp_ordered(">", value, best)
+            best, where = builder.select(larger, value, best), builder.select(larger, at, where)
+        if down == 0:
+            row, places = code.offset(row, row_bytes), builder.add(places, code.splat(columns))
+    bits = builder.bitcast(where, _VECTOR)
+    for vector, to in ((best, y), (bits, mask)):
+        if whole:
+            code.store(vector, code.pointer(to))
+        else:
+            code.store_masked(vector, code.pointer(to), code.lanes_below(count))
+
+
+def _emit_spread_squares(builder: Any, args: Sequence[Value], whole: bool) -> None:
+    """See :func:`_make_squares`."""
+    code = _Code(builder)
+    dx, row_bytes, first, count, dy, mask = args
+    columns = builder.trunc(builder.sdiv(row_bytes, _int(4)), _INT32)
+    steps = ir.Constant(_INDICES, [2 * i for i in range(LANES)])
+    places = builder.add(code.splat(builder.trunc(first, _INT32)), steps)
+    below = code.lanes_below(count)
+    given, bits = (
+        code.load(code.pointer(at)) if whole else code.load_masked(code.pointer(at), below)
+        for at in (dy, mask)
+    )
+    where = builder.bitcast(bits, _INDICES)
+    row = code.pointer(dx)
+    for down in range(2):
+        shares = []
+        for across in range(2):
+            at = builder.add(places, ir.Constant(_INDICES, [across] * LANES))
+            shares.append(builder.select(builder.icmp_signed("==", where, at), given, _ZEROS))
+        for part in range(2):
+            half = range(part * LANES // 2, (part + 1) * LANES // 2)
+            vector = code.shuffle(*shares, [lane for i in half for lane in (i, i + LANES)])
+            to = code.offset(row, part * VECTOR_BYTES)
+            if whole:
+                code.store(vector, to)
+            else:
+                left = builder.sub(builder.mul(count, _int(2)), _int(part * LANES))
+                code.store_masked(vector, to, code.lanes_below(left))
+        if down == 0:
+            row, places = code.offset(row, row_bytes), builder.add(places, code.splat(columns))
+
+
+def _make_squares(emit_squares: Any, whole: bool) -> Any:
+    """Make an intrinsic for ``count`` windows of 2 x 2 beside each other; whole: it is LANES.
+
+    Its arguments: the address of the first value of the first window in an image, bytes from one
+    row of the image to the next, number of that value in the image, count, and the addresses of
+    one float32 and one int32 for each window. It reads the image and writes the windows' largest
+    values and where they lie, or reads those and writes the image's gradient.
+    """
+
+    @intrinsic
+    def squares(
+        context: Any, image: Value, row_bytes: Value, first: Value, count: Value, values: Value,
+        mask: Value,
+    ) -> Any:  # fmt: skip
+        def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+            emit_squares(builder, args, whole)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 6), emit
+
+    return squares
+
+
+largest_squares, largest_squares_part = (_make_squares(_emit_squares, w) for w in (True, False))
+spread_squares, spread_squares_part = (
+    _make_squares(_emit_spread_squares, w) for w in (True, False)
+)

@@ -21,6 +21,8 @@ class Case(NamedTuple):
 
 CASES = {
     "two_by_two": Case((3, 5, 24, 26), (12, 13), Window((2, 2), (2, 2))),
+    "two_by_two_cut": Case((2, 3, 7, 71), (4, 36), Window((2, 2), (2, 2))),
+    "two_by_two_thin": Case((2, 3, 5, 1), (3, 1), Window((2, 2), (2, 2))),
     "three_by_two": Case((2, 3, 13, 15), (6, 7), Window((3, 3), (2, 2))),
     "rounded_up": Case((2, 3, 12, 15), (6, 7), Window((3, 3), (2, 2))),
     "every_place": Case((2, 3, 9, 40), (9, 40), Window((3, 3), (1, 1), (1, 1))),
