@@ -403,9 +403,9 @@ def _emit_squares(builder: Any, args: Sequence[Value], whole: bool) -> None:
     where: Value = ir.Constant(_INDICES, [-1] * LANES)
     row = code.pointer(x)
     for down in range(2):
-        pair = _load_row(code, row, builder.mul(count, _int(2)), whole)
+        near, far = _load_row(code, row, builder.mul(count, _int(2)), whole)
         for across in range(2):
-            value = code.shuffle(*pair, [step + across for step in steps])
+            value = code.shuffle(near, far, [step + across for step in steps])
             at = builder.add(places, ir.Constant(_INDICES, [across] * LANES))
             larger = builder.fcmp_ordered(">", value, best)
             best, where = builder.select(larger, value, best), builder.select(larger, at, where)
@@ -434,13 +434,19 @@ def _emit_spread_squares(builder: Any, args: Sequence[Value], whole: bool) -> No
     where = builder.bitcast(bits, _INDICES)
     row = code.pointer(dx)
     for down in range(2):
-        shares = []
-        for across in range(2):
-            at = builder.add(places, ir.Constant(_INDICES, [across] * LANES))
-            shares.append(builder.select(builder.icmp_signed("==", where, at), given, _ZEROS))
+        even, odd = (
+            builder.select(
+                builder.icmp_signed(
+                    "==", where, builder.add(places, ir.Constant(_INDICES, [across] * LANES))
+                ),
+                given,
+                _ZEROS,
+            )
+            for across in range(2)
+        )
         for part in range(2):
             half = range(part * LANES // 2, (part + 1) * LANES // 2)
-            vector = code.shuffle(*shares, [lane for i in half for lane in (i, i + LANES)])
+            vector = code.shuffle(even, odd, [lane for i in half for lane in (i, i + LANES)])
             to = code.offset(row, part * VECTOR_BYTES)
             if whole:
                 code.store(vector, to)
