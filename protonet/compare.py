@@ -10,6 +10,7 @@ from typing import Any
 
 from protonet import lab
 from protonet.errors import DataError
+from protonet.files import write_text_beside
 from protonet.run import heads
 from protonet.schema.read import NetSource, SolverSource, read_any
 from protonet.spread import Spread, difference, markdown
@@ -166,7 +167,8 @@ def findings(nets: Sequence[Contestant]) -> list[str]:
 
 def write_table(nets: Sequence[Contestant], path: Path) -> None:
     """Write the table and the findings as Markdown."""
-    path.write_text("\n\n".join([markdown(HEADINGS, rows(nets)), *findings(nets)]) + "\n")
+    parts = [markdown(HEADINGS, rows(nets)), *findings(nets)]
+    write_text_beside(path, "\n\n".join(parts) + "\n")
 
 
 def draw(nets: Sequence[Contestant], path: Path) -> None:

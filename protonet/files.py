@@ -43,6 +43,16 @@ def written_beside(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from None
 
 
+def write_text_beside(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file as UTF-8, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with written_beside(path) as file:
+        file.write(text.encode())
+
+
 def sweep(folder: str | os.PathLike[str]) -> None:
     """Remove what processes that were killed had half-written beside the files of a folder."""
     for path in Path(folder).glob(f".*{_PART}"):

@@ -16,7 +16,7 @@ from protonet.errors import ProtonetError
 from protonet.graph import build_graph
 from protonet.layer import TEST, TRAIN
 from protonet.net import Net
-from protonet.plan import build_plan
+from protonet.plan import Plan, build_plan
 from protonet.random import set_random_seed
 
 
@@ -35,9 +35,7 @@ def check_net(source: Any, batches: int = 10, samples: int = 5) -> Iterator[Find
     rng = np.random.default_rng(1)
     net = Net(source, TRAIN)
     try:
-        layers = sum(not step.node.inserted for step in net.steps)
-        values = sum(p.blob.count for p in net.learnable)
-        yield Finding(OK, f"shapes: {layers} layers, {values:,} parameters")
+        yield _shapes(net.plan)
         yield from _test_phase(source)
         yield from check_rules(net.plan)
         findings = list(check_data(net, batches))
@@ -50,9 +48,32 @@ def check_net(source: Any, batches: int = 10, samples: int = 5) -> Iterator[Find
         net.close()
 
 
-def _test_phase(source: Any) -> Iterator[Finding]:
+def check_file(source: Any) -> Iterator[Finding]:
+    """Check what a net's file alone tells: shapes in both phases, classic mistakes. Nothing runs.
+
+    Args:
+        source: what ``schema.read_net`` returns.
+
+    Raises:
+        ProtonetError: the net cannot be planned for training at all.
+    """
+    plan = build_plan(build_graph(source, TRAIN), static=True)
+    yield _shapes(plan)
+    for text in plan.assumed:
+        yield Finding(WARNING, text)
+    yield from _test_phase(source, static=True)
+    yield from check_rules(plan)
+
+
+def _shapes(plan: Plan) -> Finding:
+    layers = sum(not step.node.inserted for step in plan.steps)
+    values = sum(p.blob.count for p in plan.learnable())
+    return Finding(OK, f"shapes: {layers} layers, {values:,} parameters")
+
+
+def _test_phase(source: Any, static: bool = False) -> Iterator[Finding]:
     try:
-        build_plan(build_graph(source, TEST))
+        build_plan(build_graph(source, TEST), static=static)
     except ProtonetError as error:
         yield Finding(ERROR, f"in phase TEST: {error}")
 

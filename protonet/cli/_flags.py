@@ -196,11 +196,18 @@ def threads_option(command: Declared) -> Declared:
     )(command)
 
 
-def python_layers_option(default: bool) -> Callable[[Declared], Declared]:
-    """Declare ``--allow-python-layers``, which takes effect by itself while the command runs."""
+def python_layers_option(default: bool | None) -> Callable[[Declared], Declared]:
+    """Declare ``--allow-python-layers``, which takes effect by itself while the command runs.
 
-    def allow(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    Args:
+        default: None for a command that only runs layers without its eager option ``static``.
+    """
+
+    def allow(ctx: click.Context, param: click.Parameter, value: bool | None) -> None:
         from protonet.layers import python
+
+        if value is None:
+            value = not ctx.params["static"]
 
         before, python.ALLOW = python.ALLOW, value
         ctx.call_on_close(lambda: setattr(python, "ALLOW", before))
@@ -208,7 +215,7 @@ def python_layers_option(default: bool) -> Callable[[Declared], Declared]:
     return click.option(
         "--allow-python-layers/--no-allow-python-layers",
         default=default,
-        show_default=True,
+        show_default=True if default is not None else "allowed, but not with --static",
         expose_value=False,
         callback=allow,
         help="Load and run layers of type Python, which are code that the file names.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from protonet.cli._flags import python_layers_option
+
 
 @click.command(name="check")
 @click.argument("net", type=click.Path())
@@ -21,16 +23,26 @@ import click
     show_default=True,
     help="How many derivatives of each bottom and parameter to compare.",
 )
-def command(net: str, batches: int, samples: int) -> int:
+@click.option(
+    "--static",
+    is_flag=True,
+    is_eager=True,
+    help="Read the file only: no data, no weights, nothing is run.",
+)
+@python_layers_option(default=None)
+def command(net: str, batches: int, samples: int, static: bool) -> int:
     """Check NET: shapes, data, labels, gradients, classic mistakes.
 
     Shapes of both phases; values and labels of the first batches; one forward and one backward
     pass; the backward pass of each layer against differences; and the classic mistakes, such as a
     BatchNorm without a Scale, or a Sigmoid before SigmoidCrossEntropyLoss.
 
+    With --static only shapes and mistakes are looked for. Layers of type Python are then not
+    loaded: what they do is code that the file names, and may come with it from a stranger.
+
     The exit code is 1 if something is wrong, 0 if there are only warnings.
     """
-    from protonet.check.checks import check_net
+    from protonet.check.checks import check_file, check_net
     from protonet.check.finding import ERROR, OK, WARNING
     from protonet.cli._reporting import output_console
     from protonet.schema.read import read_net
@@ -39,7 +51,7 @@ def command(net: str, batches: int, samples: int) -> int:
     console = output_console()
     style = {OK: "green", WARNING: "yellow", ERROR: "red"}
     counts = dict.fromkeys(style, 0)
-    for finding in check_net(source, batches, samples):
+    for finding in check_file(source) if static else check_net(source, batches, samples):
         counts[finding.level] += 1
         console.print(f"[{style[finding.level]}]{finding.level:8}[/]", end="")
         console.print(finding.message, markup=False, highlight=False, soft_wrap=True)

@@ -76,11 +76,17 @@ class Keep:
     def state(self) -> dict[str, Any]:
         """Return what a resumed run must know."""
         return {
+            "last": self.last,
+            "by": self.best,
             "written": [[i, [str(file) for file in files]] for i, files in self._written.items()],
             "best": [self._best_at, self._best_score],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what the run before had written."""
+        """Take over what the run before had written, and what it kept unless told otherwise."""
+        if self.last is None:
+            self.last = state.get("last")
+        if self.best is None:
+            self.best = state.get("by")
         self._written = {int(i): [Path(file) for file in files] for i, files in state["written"]}
         self._best_at, self._best_score = int(state["best"][0]), float(state["best"][1])

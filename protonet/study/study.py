@@ -13,6 +13,7 @@ from typing import Any
 import protonet.study
 from protonet import lab
 from protonet.errors import DataError, GraphError, did_you_mean
+from protonet.files import write_text_beside
 from protonet.schema.read import NetSource, read_net
 from protonet.spread import markdown
 
@@ -142,9 +143,9 @@ def write_outcome(one: Study, outcome: Outcome, folder: Path, command: str, figu
     if outcome.rows:
         lines.append(markdown(outcome.headings, outcome.rows))
     lines += [f"![{one.name}]({figure})", f"Made by `{command}`."]
-    (folder / f"{one.name}.md").write_text("\n\n".join(lines) + "\n")
+    write_text_beside(folder / f"{one.name}.md", "\n\n".join(lines) + "\n")
     kept = {"finding": outcome.finding, "supported": outcome.supported, "command": command}
-    (folder / f"{one.name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+    write_text_beside(folder / f"{one.name}.json", json.dumps(kept, indent=1) + "\n")
 
 
 def write_summary(folder: Path) -> None:
@@ -153,8 +154,8 @@ def write_summary(folder: Path) -> None:
     for one in studies():
         path = folder / f"{one.name}.json"
         if path.exists():
-            kept = json.loads(path.read_text())
+            kept = json.loads(path.read_text(encoding="utf-8"))
             name, verdict = f"[{one.name}]({one.name}.md)", _VERDICTS[kept["supported"]]
             rows.append((name, kept["finding"], verdict, f"`{kept['command']}`"))
     text = markdown(("study", "finding", "claim supported", "made by"), rows)
-    (folder / SUMMARY).write_text(f"# What the studies found\n\n{text}\n")
+    write_text_beside(folder / SUMMARY, f"# What the studies found\n\n{text}\n")

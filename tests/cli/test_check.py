@@ -38,6 +38,20 @@ def check(text, **options):
     return list(check_net(parse_net(text), **options))
 
 
+def test_the_file_alone(cli):
+    """No source is opened, and nothing is run."""
+    result = cli("check", "--static", MODELS / "caffenet/train_val.prototxt")
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert lines[0] == "ok      shapes: 24 layers, 60,965,224 parameters"
+    assert "assumed data of shape (256, 3, 227, 227)" in lines[1]
+    with open("norm.prototxt", "w") as file:
+        file.write(HEAD + layer("bn", "BatchNorm", "x", NORM) + inner("ip", "bn") + LOSS)
+    result = cli("check", "--static", "norm.prototxt")
+    assert "use_global_stats" in result.out
+    assert "first batch" not in result.out
+
+
 def test_a_net_in_order(cli):
     result = cli("check", MODELS / "lenet.prototxt", "--batches", 2)
     assert result.code == 0, result.err

@@ -84,6 +84,17 @@ def test_keep(cli, small):
     assert error.startswith("runs/small-2/solver.prototxt: no test net has an output 'los'")
 
 
+def test_what_is_kept_is_remembered(cli, small):
+    train(cli, "max_iter=3", "snapshot=1", "--keep", 2)
+    train(cli, "--resume", "max_iter=6")
+    assert sorted(f.name for f in Path("runs/small").glob("*.solverstate")) == [
+        "small_iter_5.solverstate",
+        "small_iter_6.solverstate",
+    ]
+    train(cli, "--resume", "max_iter=8", "--keep", 1)
+    assert len(list(Path("runs/small").glob("*.solverstate"))) == 1
+
+
 def test_on_nan(cli, small):
     text = SMALL.replace("mirror: true", "scale: 1e36")
     (small / "small.prototxt").write_text(text)
@@ -103,7 +114,9 @@ layer { name: "own" type: "Python" bottom: "x" top: "y"
 
 
 @pytest.mark.parametrize(
-    "command", [["summary"], ["train", REFUSE], ["time", REFUSE]], ids=["summary", "train", "time"]
+    "command",
+    [["summary"], ["check", "--static"], ["train", REFUSE], ["time", REFUSE]],
+    ids=["summary", "check", "train", "time"],
 )
 def test_python_layers_are_refused(cli, command):
     """A file that is only looked at runs no code, and none does that is told not to."""
