@@ -140,6 +140,10 @@ class Blob:
         self._data, self._diff = data, diff
         self._own()
 
+    def lend(self, data: Array) -> None:
+        """Keep the values in this array, which others may use in turn, from now on."""
+        self._data, self._owner = data.reshape(self._shape), None
+
     def _own(self) -> None:
         """Look at the values through an array that counts the views of this blob alone.
 

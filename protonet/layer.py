@@ -53,6 +53,7 @@ class Layer:
         where: ``file:line: `` of the layer, or ``""``.
         blobs: the parameters. Appended in ``setup`` by :meth:`add_param`.
         param_propagate_down: for each parameter, whether its gradient is wanted. Set by the plan.
+        spare: do without copies of parameters that only save time.
     """
 
     type: ClassVar[str] = ""
@@ -75,6 +76,7 @@ class Layer:
         self.fillers: list[Any] = []
         self.param_propagate_down: list[bool] = []
         self.loss_weights: list[float] = []
+        self.spare = False
 
     # --- the four steps --------------------------------------------------------------------
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
@@ -119,6 +121,10 @@ class Layer:
     def forward_finished(self, bottom: list[Blob], top: list[Blob], finish: Finish) -> None:
         """Write what ``finish`` makes of what :meth:`forward` would have written."""
         raise NotImplementedError
+
+    def shares_values(self, bottom: list[Blob]) -> bool:
+        """Tell whether its tops are made to hold the values of bottom 0 themselves, no copies."""
+        return False
 
     # --- going on from a snapshot ------------------------------------------------------------
     def resume_state(self) -> dict[str, Any]:

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from protonet import fillers, random
-from protonet.blob import Array, Blob, aligned_zeros
+from protonet.blob import Array, Blob, Shape, aligned_zeros
 from protonet.errors import GraphError, LabelError, ProtonetError, ShapeError, did_you_mean
 from protonet.fusion import Chain, chains, skipped
 from protonet.graph import build_graph
 from protonet.layer import TEST, Layer
 from protonet.plan import Param, Plan, Step, build_plan
 from protonet.schema import extra
+from protonet.storage import Storage, share_out
 from protonet.watch.debug_info import DebugInfo
 
 _log = logging.getLogger("protonet")
@@ -40,9 +41,12 @@ class Net:
         level, stages: the rest of the state that chooses layers.
         share_with: a net whose parameters, by layer name, are used instead of own ones.
         static: for its weights only: sources need not exist, nor every type of layer be known.
+        keep: names of blobs to keep besides inputs and outputs, in a net that only runs forward,
+            and as a whole; all others share memory, and are not to be had. None keeps all.
 
     Attributes:
-        blobs: name -> Blob, in order of the layers; the latest version of each name.
+        blobs: name -> Blob, in order of the layers; the latest version of each name. Of a net
+            that does not keep all, those kept.
         params: layer name -> its parameter blobs.
         layers: the layer objects in order.
         inputs, outputs: names of blobs.
@@ -64,6 +68,7 @@ class Net:
         *,
         share_with: Net | None = None,
         static: bool = False,
+        keep: Iterable[str] | None = None,
     ) -> None:
         if isinstance(source, str | os.PathLike):
             from protonet.schema.read import read_net
@@ -88,7 +93,17 @@ class Net:
         self._index = {step.layer.name: i for i, step in reversed(list(enumerate(self.steps)))}
         self._before: dict[str, list[IndexHook]] = {"forward": [], "backward": []}
         self._after: dict[str, list[IndexHook]] = {"forward": [], "backward": []}
+        self._storage: Storage | None = None
+        self._sources = [blob for step in self.steps if not step.bottom for blob in step.top]
+        self._planned: list[Shape] = []
+        if keep is not None:
+            names = {self._known(name) for name in (*self.inputs, *self.outputs, *keep)}
+            self.blobs = {name: blob for name, blob in self.blobs.items() if name in names}
         self._chains = chains(self.steps, self.blobs.values())
+        if keep is not None:
+            self._storage = share_out(self._chains, self.blobs.values())
+            for layer in self.layers:
+                layer.spare = True
         self._skipped = skipped(self._chains)
         self._missing: set[int] = set()
         self._allocate(share_with)
@@ -247,6 +262,10 @@ class Net:
         """Run layers by index, all by default, and return the weighted sum of their losses."""
         before, after = self._before["forward"], self._after["forward"]
         everything = range(len(self.steps))
+        if self._storage is not None:
+            if indices not in (None, everything):
+                raise GraphError(f"net '{self.name}' does not keep all blobs: it runs as a whole")
+            self._place_blobs()
         if indices in (None, everything) and not (before or after or self.debug_info):
             self._missing = set(self._skipped)
             return sum(map(self._run_chain, self._chains))
@@ -260,6 +279,16 @@ class Net:
             for hook in after:
                 hook(i)
         return loss
+
+    def _place_blobs(self) -> None:
+        """Share out the memory of a net that does not keep all blobs, for the shapes of now."""
+        shapes = [blob.shape for blob in self._sources]
+        if shapes == self._planned:
+            return
+        self.reshape()
+        self._planned = shapes
+        self._storage = share_out(self._chains, self.blobs.values())
+        self._storage.lend()
 
     def _run_chain(self, chain: Chain) -> float:
         """Run layers as one and return the weighted sum of their losses."""
@@ -292,6 +321,8 @@ class Net:
 
     def run_backward(self, indices: Iterable[int] | None = None) -> None:
         """Run the backward pass of layers by index, all in reverse by default."""
+        if self._storage is not None:
+            raise GraphError(f"net '{self.name}' does not keep all blobs: it only runs forward")
         before, after = self._before["backward"], self._after["backward"]
         for i in reversed(range(len(self.steps))) if indices is None else indices:
             step = self.steps[i]
@@ -331,12 +362,14 @@ class Net:
                 self._reshape(step)
 
     def _blob(self, name: str) -> Blob:
-        blob = self.blobs.get(name)
-        if blob is None:
-            raise GraphError(
-                f"net '{self.name}' has no blob '{name}'{did_you_mean(name, set(self.blobs))}"
-            )
-        return blob
+        return self.blobs[self._known(name)]
+
+    def _known(self, name: str) -> str:
+        if name not in self.blobs:
+            there = "does not keep" if name in self.plan.blobs else "has no"
+            hint = did_you_mean(name, set(self.blobs))
+            raise GraphError(f"net '{self.name}' {there} blob '{name}'{hint}")
+        return name
 
     def _feed(self, name: str, value: Array) -> None:
         if name not in self.inputs:

@@ -67,7 +67,8 @@ def command(
     preparation = _preparation(net, transform)
     _change(preparation, mean, scale, resize, crop)
     preparation.rgb = rgb
-    classifier = ImageClassifier(Net(source, TEST, weights), preparation, output)
+    kept = () if output is None else (output,)
+    classifier = ImageClassifier(Net(source, TEST, weights, keep=kept), preparation, output)
     names = read_labels(labels, classifier.classes) if labels is not None else None
     results = []
     if not as_json:

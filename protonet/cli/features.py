@@ -68,7 +68,7 @@ def command(
     with reporting() as reporter:
         if gpu is not None:
             reporter.note(gpu_note(gpu))
-        running = Net(net, phase, level=level, stages=stages)
+        running = Net(net, phase, level=level, stages=stages, keep=names)
         check_reads_data(running, net)
         check(running, names, paths, kind)
         for file in files:

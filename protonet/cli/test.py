@@ -73,7 +73,7 @@ def command(
         chosen = scoring.net_to_score(net, phase)
         if chosen.note:
             reporter.note(f"{net}: {chosen.note}")
-        scored = Net(chosen.source, phase, level=level, stages=stages)
+        scored = Net(chosen.source, phase, level=level, stages=stages, keep=())
         scoring.check_scores(scored, net)
         for file in files:
             for name in scored.copy_from(file):

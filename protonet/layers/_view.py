@@ -12,6 +12,9 @@ class View(Layer):
     A type gives ``reshape``. On the way back the bottom takes the top's gradient for its own.
     """
 
+    def shares_values(self, bottom: list[Blob]) -> bool:
+        return True
+
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         top[0].share_data(bottom[0])
 

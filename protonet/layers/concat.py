@@ -35,6 +35,9 @@ class Concat(Layer):
         total = sum(blob.shape[self.axis] for blob in bottom)
         top[0].reshape(*shape[: self.axis], total, *shape[self.axis + 1 :])
 
+    def shares_values(self, bottom: list[Blob]) -> bool:
+        return len(bottom) == 1
+
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         if len(bottom) == 1:
             top[0].share_data(bottom[0])

@@ -47,7 +47,7 @@ class Convolution(BaseConvolution):
 
     def _forward(self, bottom: list[Blob], top: list[Blob], *finish: Finish) -> None:
         m, weights, bias = self._maths, self.blobs[0], self.bias
-        version = weights.version()
+        version = None if self.spare else weights.version()
         for x, y in zip(bottom, top, strict=True):
             m.maths.forward(
                 x.data.reshape(m.x_shape),

@@ -52,6 +52,9 @@ class Slice(Layer):
         for blob, (start, end) in zip(top, pairwise(ends), strict=True):
             blob.reshape(*shape[: self.axis], end - start, *shape[self.axis + 1 :])
 
+    def shares_values(self, bottom: list[Blob]) -> bool:
+        return len(self.param.top) == 1
+
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         if len(top) == 1:
             top[0].share_data(bottom[0])

@@ -28,6 +28,9 @@ class Split(Layer):
         for blob in top:
             blob.reshape(*bottom[0].shape)
 
+    def shares_values(self, bottom: list[Blob]) -> bool:
+        return True
+
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         for blob in top:
             blob.share_data(bottom[0])
