@@ -46,7 +46,7 @@ def layer_facts(plan: Plan) -> list[LayerFacts]:
     for step in plan.steps:
         mine = [b for b in step.layer.blobs if id(b) in owned]
         own_tops = [b for b in step.top if all(b is not c for c in step.bottom)]
-        shared = step.node.type in ("Split", "Flatten", "Reshape")
+        shared = step.layer.shares_values(step.bottom)
         per_value = 8 if step.backward else 4
         memory = 0 if shared else sum(b.count for b in own_tops) * per_value
         memory += sum(b.count for b in mine) * per_value

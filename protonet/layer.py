@@ -53,7 +53,7 @@ class Layer:
         where: ``file:line: `` of the layer, or ``""``.
         blobs: the parameters. Appended in ``setup`` by :meth:`add_param`.
         param_propagate_down: for each parameter, whether its gradient is wanted. Set by the plan.
-        spare: do without copies of parameters that only save time.
+        spare: keep nothing that only a backward pass would need, or that only saves time.
     """
 
     type: ClassVar[str] = ""

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from protonet.blob import Blob, aligned_zeros
-from protonet.fusion import Chain
+from protonet.fusion import Chain, chains
+from protonet.plan import Plan
 
 _ROUND = 16  # values: each blob may start on a cache line
 
@@ -84,6 +85,19 @@ def share_out(chains: Sequence[Chain], kept: Iterable[Blob]) -> Storage:
             storage.places.append((blob, taken[key]))
         free += [taken[key] for key in seen if last[key] == i and taken[key] >= 0]
     return storage
+
+
+def forward_bytes(plan: Plan) -> int | None:
+    """Return what parameters and blobs take in a forward pass that keeps inputs and outputs only.
+
+    None where not all shapes are known. What kernels take for themselves does not count; it is
+    the largest layer's reordered weights at most.
+    """
+    if any(step.trouble for step in plan.steps):
+        return None
+    kept = [plan.blobs[name] for name in (*plan.graph.inputs, *plan.graph.outputs)]
+    values = share_out(chains(plan.steps, kept), kept).count
+    return 4 * (values + sum(param.blob.count for param in plan.learnable()))
 
 
 def _piece(count: int, sizes: list[int], free: list[int]) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from protonet.facts import LayerFacts, layer_facts
 from protonet.plan import Plan
+from protonet.storage import forward_bytes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,10 +45,19 @@ def table(plan: Plan) -> Table:
     return out
 
 
+def forward_only(plan: Plan) -> str:
+    """Return a line about the memory of a net that only runs forward, "" where it is unknown."""
+    count = forward_bytes(plan)
+    if count is None:
+        return ""
+    return f"forward only, as test and classify run it: {megabytes(count)} of blobs and parameters"
+
+
 def as_data(plan: Plan) -> dict[str, Any]:
     """Return what ``--json`` prints: the facts of the table, Splits included, as plain data.
 
-    Shapes are lists, None where unknown; memory is in bytes.
+    Shapes are lists, None where unknown; memory is in bytes, that of a forward pass alone None
+    where shapes are unknown.
     """
     facts = layer_facts(plan)
     return {
@@ -59,6 +69,7 @@ def as_data(plan: Plan) -> dict[str, Any]:
         "parameters": sum(f.parameters for f in facts),
         "multiply_adds": sum(f.multiply_adds for f in facts),
         "memory": sum(f.memory for f in facts),
+        "memory_forward_only": forward_bytes(plan),
         "notes": list(plan.assumed),
         "layers": [layer_data(fact) for fact in facts],
     }

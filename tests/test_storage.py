@@ -10,6 +10,7 @@ import protonet
 from protonet.errors import GraphError
 from protonet.net import Net
 from protonet.schema.read import NetSource, parse_net, read_net
+from protonet.storage import forward_bytes
 
 ALEX = """
 name: "small"
@@ -70,6 +71,8 @@ def test_same_outputs(name: str, share: float) -> None:
     assert lean._storage is not None
     whole = sum({id(b): b.count for step in plain.steps for b in step.top}.values())
     assert lean._storage.count < share * whole
+    parameters = sum(param.blob.count for param in lean.learnable)
+    assert forward_bytes(plain.plan) == 4 * (lean._storage.count + parameters)
 
 
 def test_blobs_lie_in_the_same_memory_by_turns() -> None:

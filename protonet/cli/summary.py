@@ -31,12 +31,13 @@ def command(
     """Print the layers of NET as a table: type, output shapes, parameters, multiply-adds, memory.
 
     No weight is allocated and no record is read. Memory counts values of blobs and parameters,
-    and their gradients where the backward pass needs them.
+    and their gradients where the backward pass needs them; where a net only runs forward, blobs
+    take each other's place, and the last line tells what is left.
     """
     from protonet.graph import build_graph
     from protonet.plan import build_plan
     from protonet.schema.read import read_net
-    from protonet.summary import as_data, table
+    from protonet.summary import as_data, forward_only, table
 
     plan = build_plan(build_graph(read_net(net), phase, level, stages), shapes, static=True)
     if as_json:
@@ -50,5 +51,7 @@ def command(
     if not console.is_terminal:
         console.width = 200  # what is piped into a file or a pager is not cut to 80 columns
     console.print(table(plan))
+    if line := forward_only(plan):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for note in plan.assumed:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)

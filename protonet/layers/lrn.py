@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from protonet.blob import Array, Blob, aligned_zeros
-from protonet.kernels import threads
+from protonet.kernels import scratch, threads
 from protonet.kernels.jit import kernel
 from protonet.layer import Layer, register
 
@@ -71,11 +71,12 @@ def sum_within(x: Array, square: bool, half: int, out: Array, lo: int, hi: int) 
 def lrn_forward(
     x: Array, s: Array, alpha: float, beta: float, k: float, y: Array, lo: int, hi: int
 ) -> None:
-    """Turn the sums in s[lo:hi] into divisors and write y[lo:hi]."""
+    """Turn the sums in s[lo:hi] into divisors and write y[lo:hi], which may be s itself."""
     x, s, y = x[lo:hi], s[lo:hi], y[lo:hi]
     for i in range(x.size):
-        s[i] = k + alpha * s[i]
-        y[i] = x[i] * decay(s[i], beta)
+        divisor = k + alpha * s[i]
+        s[i] = divisor
+        y[i] = x[i] * decay(divisor, beta)
 
 
 @kernel("void(float32[::1], float32[::1], float32[::1], float32[::1], int64, int64)")
@@ -119,14 +120,14 @@ class LRN(Layer):
         N, C, H, W = shape
         self._view = (N, C, H * W) if self._across else (N * C, H, W)
         self._divisor: Any = None
-        self._ratio: Any = None
         top[0].reshape(*shape)
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         x, y = bottom[0].data.reshape(-1), top[0].data.reshape(-1)
-        if self._divisor is None:
+        if self._divisor is None and not self.spare:
             self._divisor = aligned_zeros(x.size)
-        s, alpha, beta, k = self._divisor, self._alpha, self._beta, self._k
+        s = y if self.spare else self._divisor
+        alpha, beta, k = self._alpha, self._beta, self._k
         self._sums(x, True, s)
         threads.run(
             x.size, lambda lo, hi, worker: lrn_forward(x, s, alpha, beta, k, y, lo, hi), 8192
@@ -140,9 +141,7 @@ class LRN(Layer):
         if self._divisor is None:  # nothing went forward yet
             dx.fill(0)
             return
-        if self._ratio is None:
-            self._ratio = aligned_zeros(x.size)
-        s, ratio, beta = self._divisor, self._ratio, self._beta
+        s, ratio, beta = self._divisor, scratch.get("ratio", x.size)[: x.size], self._beta
         factor = 2 * self._alpha * beta
         threads.run(x.size, lambda lo, hi, worker: lrn_ratio(dy, y, s, ratio, lo, hi), 8192)
         self._sums(ratio, False, dx)

@@ -7,13 +7,14 @@ row-major order counts. STOCHASTIC is Zeiler and Fergus (2013).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from protonet.blob import Blob, Shape
 from protonet.errors import GraphError
-from protonet.kernels import pooling
+from protonet.kernels import pooling, scratch
 from protonet.kernels.pooling import Window
 from protonet.layer import TRAIN, Layer, register
 from protonet.layers import _stochastic_pooling as stochastic
@@ -122,6 +123,9 @@ class Pooling(Layer):
 
     def _mask(self, shape: Shape) -> Any:
         """Return where the maxima lie, int32 like the top; -1 before the first forward pass."""
+        if self.spare:
+            count = math.prod(shape)
+            return scratch.get("places", count)[:count].view(np.int32).reshape(shape)
         if self._places is None:
             self._places = np.full(shape, -1, np.int32)
         return self._places

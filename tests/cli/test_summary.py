@@ -1,8 +1,10 @@
 """protonet summary: the table, phases, shapes from outside, and that nothing heavy is loaded."""
 
+import json
 import subprocess
 import sys
 
+import pytest
 from places import MODELS
 
 NO_SOURCE = (
@@ -30,6 +32,20 @@ def test_lenet(cli):
     assert rows["ip1_side"][3:6] == ["64×10", "28,810", "1,843,200"]
     assert rows["loss"][3] == "scalar"
     assert rows["total"][1] == "459,890"
+    values = 64 * (1 * 28 * 28 + 20 * 24 * 24 + 20 * 12 * 12)  # data, conv1 and pool1 at once
+    expected = 4 * (459_890 + values + 64 + 4 * 16)  # and labels, and losses on cache lines
+    stated = float(result.out.split("forward only")[1].split(": ")[1].split()[0])
+    assert stated == pytest.approx(expected / 1e6, abs=0.02)
+
+
+def test_memory_of_a_forward_pass_alone(cli, tmp_path):
+    (tmp_path / "n.prototxt").write_text(NO_SOURCE)
+    facts = json.loads(cli("summary", "n.prototxt", "--json").out)
+    # data and labels have memory of their own, the top of the convolution is an output
+    assert facts["memory_forward_only"] == 4 * (4 * 3 * 81 + 4 + 4 * 2 * 49 + 2 * 3 * 9 + 2)
+    (tmp_path / "m.prototxt").write_text(NO_SOURCE.replace('"Convolution"', '"Nobody\'s"'))
+    assert json.loads(cli("summary", "m.prototxt", "--json").out)["memory_forward_only"] is None
+    assert "forward only" not in cli("summary", "m.prototxt").out
 
 
 def test_phase_and_assumed_shape(cli, tmp_path):
