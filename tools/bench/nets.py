@@ -37,6 +37,7 @@ NETS = [
     "lstm",
 ]
 TRAIN_BATCH = {"vgg16": 4}
+WARM_UP, TURN = 0.03, 0.1  # seconds of calls before and in each measurement, one at least
 
 # 32 steps of 128 numbers each, 256 hidden units, one of 10 classes at every step.
 LSTM = """
@@ -140,15 +141,30 @@ def training_pair(name: str, batch: int) -> tuple[Callable[[], Any], ...]:
 
 
 def take_turns(ours: Callable[[], Any], theirs: Callable[[], Any], turns: int) -> list[list[float]]:
-    """Return the seconds of each call, ours and theirs, after one call of each to warm up."""
+    """Return the seconds of a call, ours and theirs, the mean of each turn.
+
+    A turn begins with calls that are not measured: threads of the other side go on spinning for a
+    while after their last call, and take a processor.
+    """
     times: list[list[float]] = [[], []]
-    for turn in range(turns + 1):
+    ours()
+    theirs()
+    for _ in range(turns):
         for side, function in zip(times, (ours, theirs), strict=True):
-            start = time.perf_counter()
-            function()
-            if turn:
-                side.append(time.perf_counter() - start)
+            calls_for(WARM_UP, function)
+            side.append(calls_for(TURN, function))
     return times
+
+
+def calls_for(seconds: float, function: Callable[[], Any]) -> float:
+    """Call it until so many seconds are over; return the mean time of a call."""
+    start, calls = time.perf_counter(), 0
+    while True:
+        function()
+        calls += 1
+        passed = time.perf_counter() - start
+        if passed >= seconds:
+            return passed / calls
 
 
 def peak(count: int) -> float:
