@@ -294,8 +294,10 @@ def pack(
         for c in range(outer):
             for k in range(0, inner, LANES):
                 for r in range(0, channels, LANES):
+                    # Masked loads are slow where no memory is mapped, even if no lane is wanted.
+                    row = at + (r if r < count else 0) * target_stride
                     _square(
-                        w.ctypes.data + 4 * (at + c * source_stride + k + r * target_stride),
+                        w.ctypes.data + 4 * (row + c * source_stride + k),
                         4 * target_stride, min(LANES, max(0, count - r)), min(LANES, inner - k),
                         packed.ctypes.data + 4 * (to + c * channels + k * step + r),
                         4 * step, min(LANES, channels - r),

@@ -52,7 +52,8 @@ def _pack(
         for j in range(0, panels * width, LANES):
             rows = max(0, min(LANES, columns - j))
             to = target + (j // width * room + j % width) * 4
-            at = source + ((first + j) * row + k) * 4
+            # Masked loads are slow where no memory is mapped, even if no lane is wanted.
+            at = source + ((first + (j if rows > 0 else 0)) * row + k) * 4
             for p in range(0, depth, LANES):
                 steps = min(LANES, depth - p)
                 if rows == LANES and steps == LANES:
