@@ -15,7 +15,7 @@ from protonet.kernels.jit import kernel
 
 Sums = np.ndarray[Any, np.dtype[np.float64]]
 
-GRAIN = 16384  # values for which a thread of its own is worth while
+GRAIN = 65536  # values for which a thread of its own is worth while
 
 
 @kernel(

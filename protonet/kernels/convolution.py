@@ -36,7 +36,7 @@ Pair = tuple[int, int]
 TILES = {32: ((14, 2), (10, 2), (8, 3), (7, 3)), 16: ((5, 2), (4, 3))}
 ROW_WIDTHS = range(28, 129)  # what a 1 x 1 kernel had better see as a row, whatever the image
 JOIN_COST = 1.1  # joined strips take longer to stage
-PACK_GRAIN = 32 * 1024  # weights for which a thread of its own is worth while
+PACK_GRAIN = 128 * 1024  # weights for which a thread of its own is worth while
 KEEP_POSITIONS = 2048  # of all images; with more it takes no time to pack the weights anew
 
 _ZEROS = np.zeros(16, np.float32)

@@ -14,7 +14,7 @@ from protonet.kernels.jit import Kernel
 
 TILES = {32: (8, 3), 16: (5, 2)}  # rows, columns of vectors; by number of registers
 ITEMS = 8  # work for threads should come in about so many parts
-ITEM_WORK = 64 * 1024  # multiply-adds below which a part is not worth a thread
+ITEM_WORK = 768 * 1024  # multiply-adds below which a part is not worth a thread
 THIN_WORK = 128 * 1024  # the same where memory sets the pace
 COPY_A = 64 * 1024  # values from which on it may pay to lay a transposed A straight
 COPY_ROWS = 2048  # and its rows: shorter steps from k to k do not fight for a place in the cache

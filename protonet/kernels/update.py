@@ -12,7 +12,7 @@ from protonet.kernels.jit import kernel
 
 Doubles = np.ndarray[Any, np.dtype[np.float64]]
 
-GRAIN = 4096  # values for which a thread of its own is worth while
+GRAIN = 32768  # values for which a thread of its own is worth while
 PARTIAL = 4096  # a sum is made of partial sums over so many values, whatever the threads
 
 

@@ -21,6 +21,8 @@ class Case(NamedTuple):
 
 CASES = {
     "two_by_two": Case((3, 5, 24, 26), (12, 13), Window((2, 2), (2, 2))),
+    "two_by_two_narrow": Case((5, 7, 8, 8), (4, 4), Window((2, 2), (2, 2))),
+    "two_by_two_wide": Case((2, 3, 6, 70), (3, 35), Window((2, 2), (2, 2))),
     "two_by_two_cut": Case((2, 3, 7, 71), (4, 36), Window((2, 2), (2, 2))),
     "two_by_two_thin": Case((2, 3, 5, 1), (3, 1), Window((2, 2), (2, 2))),
     "three_by_two": Case((2, 3, 13, 15), (6, 7), Window((3, 3), (2, 2))),
@@ -53,6 +55,17 @@ def test_max(case: Case) -> None:
     np.testing.assert_array_equal(y, expected_y)
     np.testing.assert_array_equal(mask, expected_mask)
     assert_close(dx, naive.max_pooling_dx(dy, expected_mask, case.shape[2:]))
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_nothing_else_is_written(case: Case) -> None:
+    x, inside = random(*case.shape), (*case.shape[:2], *case.output)
+    y, dx = np.full((3, *inside), 7, np.float32), np.full((3, *case.shape), 7, np.float32)
+    mask = np.full((3, *inside), 7, np.int32)
+    pooling.max_forward(x, case.window, y[1], mask[1])
+    pooling.max_backward(y[1], mask[1], case.window, dx[1])
+    for array in (y, mask, dx):
+        assert (array[[0, 2]] == 7).all()
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
