@@ -37,6 +37,7 @@ TILES = {32: ((14, 2), (10, 2), (8, 3), (7, 3)), 16: ((5, 2), (4, 3))}
 ROW_WIDTHS = range(28, 129)  # what a 1 x 1 kernel had better see as a row, whatever the image
 JOIN_COST = 1.1  # joined strips take longer to stage
 PACK_GRAIN = 128 * 1024  # weights for which a thread of its own is worth while
+SUM_GRAIN = 32 * 1024  # sums of weights' gradients for which it is
 KEEP_POSITIONS = 2048  # of all images; with more it takes no time to pack the weights anew
 
 _ZEROS = np.zeros(16, np.float32)
@@ -172,7 +173,7 @@ class Convolution2D:
             weight_gradient.add_sums(sums, dws, plan.places, plan.numbers, parts, plan.rows, lo, hi)
 
         threads.run(blocks if parts == 1 else parts, task)
-        threads.run(outputs, finish, max(1, PACK_GRAIN * outputs // max(1, plan.sums)))
+        threads.run(outputs, finish, max(1, SUM_GRAIN * outputs // max(1, plan.sums)))
 
     def backward_bias(self, dy: Array, db: Array) -> None:
         """Add to db the sum of dy over images and positions."""

@@ -13,7 +13,8 @@ from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.jit import Kernel
 
 TILES = {32: (8, 3), 16: (5, 2)}  # rows, columns of vectors; by number of registers
-ITEMS = 8  # work for threads should come in about so many parts
+NARROW = {32: (14, 1)}  # the same where C is no wider than a vector
+ITEMS = 32  # work for threads should come in at least so many parts
 ITEM_WORK = 768 * 1024  # multiply-adds below which a part is not worth a thread
 THIN_WORK = 128 * 1024  # the same where memory sets the pace
 COPY_A = 64 * 1024  # values from which on it may pay to lay a transposed A straight
@@ -92,6 +93,12 @@ def _transposed(a: Array) -> Array:
     return result
 
 
+def _tile(N: int) -> tuple[int, int]:
+    """Return rows and columns of vectors of the tile to use for so many columns of C."""
+    wide = TILES[cpu.registers()]
+    return NARROW.get(cpu.registers(), wide) if cpu.lanes() >= N else wide
+
+
 class _Panels(NamedTuple):
     """How a product of one shape is cut up."""
 
@@ -109,11 +116,12 @@ class _Panels(NamedTuple):
 def _panels(M: int, N: int, K: int, trans_a: bool, trans_b: bool, keep: bool) -> _Panels:
     from protonet.kernels import product
 
-    rows, columns = TILES[cpu.registers()]
+    rows, columns = _tile(N)
     width = columns * cpu.lanes()
     panels, blocks = -(-N // width), -(-M // rows)
-    wanted = min(ITEMS, -(-M * N * K // ITEM_WORK))
-    chunk = rows * -(-blocks // max(1, min(blocks, wanted // panels)))
+    work = panels * width * M * K
+    wanted = max(1, min(ITEMS, work // ITEM_WORK))
+    chunk = rows * -(-blocks // min(blocks, -(-wanted // panels)))
     items = panels * -(-M // chunk)
     a_strides, b_row = (1, M) if trans_a else (K, 1), K if trans_b else N
     return _Panels(
@@ -124,7 +132,7 @@ def _panels(M: int, N: int, K: int, trans_a: bool, trans_b: bool, keep: bool) ->
         min(panels, product.GROUP) * product.STRETCH * width,
         rows * width,
         items,
-        max(1, ITEM_WORK * items // max(1, M * N * K)),
+        max(1, ITEM_WORK * items // max(1, work)),
     )
 
 
@@ -139,7 +147,7 @@ def _multiply_panels(
 ) -> None:
     M, N = c.shape
     K = a.shape[0] if trans_a else a.shape[1]
-    rows = TILES[cpu.registers()][0]
+    rows = _tile(N)[0]
     if M < rows:  # a tile reads all its rows
         padded = np.zeros((rows, K), np.float32)
         padded[:M] = a.T if trans_a else a

@@ -78,7 +78,7 @@ def multiply(
     a: Array, b: Array, c: Array, bias: Array, packed: Array, edge: Array, run: Ints,
     numbers: Ints, lo: int, hi: int,
 ) -> None:  # fmt: skip
-    """Write items lo to hi - 1 of C = op(A) op(B) + bias, or + C. An item is a chunk's panel.
+    """Write items lo to hi - 1 of C = op(A) op(B) + bias, or + C. An item is a panel's chunk.
 
     Args:
         a: of as many rows as a tile at least.
@@ -88,13 +88,15 @@ def multiply(
     """
     M, N, K = numbers[ROWS_OF_C], numbers[COLUMNS_OF_C], numbers[DEPTH]
     width = TILE_COLUMNS * LANES
-    panels = (N + width - 1) // width
+    chunks = (M + numbers[CHUNK] - 1) // numbers[CHUNK]
     item = lo
     while item < hi:
-        top, panel = item // panels * numbers[CHUNK], item % panels
-        group = min(GROUP, hi - item, panels - panel)
-        item += group
-        bottom = min(M, top + numbers[CHUNK])
+        panel, first_chunk = item // chunks, item % chunks
+        group, last_chunk = 1, min(chunks, first_chunk + hi - item)
+        if last_chunk - first_chunk == chunks:
+            group = min(GROUP, (hi - item) // chunks)
+        item += group * (last_chunk - first_chunk)
+        top, bottom = first_chunk * numbers[CHUNK], min(M, last_chunk * numbers[CHUNK])
         for k in range(0, max(K, 1), STRETCH):
             depth = min(STRETCH, K - k)
             run[2] = depth
@@ -149,5 +151,5 @@ VARIANTS = {
         TILE_ROWS=rows,
         TILE_COLUMNS=columns,
     )
-    for rows, columns in ((8, 3), (5, 2))
+    for rows, columns in ((8, 3), (14, 1), (5, 2))
 }

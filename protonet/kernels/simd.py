@@ -201,7 +201,8 @@ def _make_tile(rows: int, columns: int) -> Any:
 tile_10x2, tile_8x3, tile_14x2, tile_7x3 = (
     _make_tile(rows, columns) for rows, columns in ((10, 2), (8, 3), (14, 2), (7, 3))
 )
-tile_5x2, tile_4x3, tile_1x4 = _make_tile(5, 2), _make_tile(4, 3), _make_tile(1, 4)
+tile_5x2, tile_4x3 = _make_tile(5, 2), _make_tile(4, 3)
+tile_14x1, tile_1x4 = _make_tile(14, 1), _make_tile(1, 4)
 
 
 def _emit_transpose(code: _Code, rows: list[Value]) -> list[Value]:
