@@ -218,10 +218,12 @@ class Convolution2D:
                 source, taps, start, *finish, target, *memory, *tables, *steps, lo, hi
             )
 
-        planes = len(target) * channels
         # So that no plane of x is staged by two threads for the same image.
-        grain = max(1, channels // self.x_shape[1])
-        threads.run(planes, task, grain)
+        together = max(1, channels // self.x_shape[1])
+        threads.run(
+            len(target) * channels // together,
+            lambda lo, hi, worker: task(lo * together, hi * together, worker),
+        )
 
     def _weights_along_planes(self, x: Array, dy: Array, dw: Array) -> None:
         from protonet.kernels import depthwise

@@ -19,6 +19,9 @@ from protonet.kernels import placement
 Task = Callable[[int, int, int], None]
 
 
+LINE = 16  # float32 values of a cache line
+
+
 class _Job:
     """One loop, cut into parts that threads take until none is left.
 
@@ -149,20 +152,22 @@ def set_count(n: int) -> None:
 def run(total: int, task: Task, grain: int = 1) -> None:
     """Call ``task(lo, hi, worker)`` for disjoint parts that cover ``range(total)``; wait for all.
 
-    Boundaries between parts are multiples of ``grain``. There are as many parts as threads, but a
-    thread that does not get to run leaves its part to the others. A part that raises does so
-    here, after the others have ended. When another thread is using the workers, all is done by
-    the caller.
+    There are as many parts as threads, of about the same size, but no part is smaller than
+    ``grain`` unless it is the only one. Where the grain is a multiple of a cache line of float32
+    values, so are the boundaries. A thread that does not get to run leaves its part to the
+    others. A part that raises does so here, after the others have ended. When another thread is
+    using the workers, all is done by the caller.
     """
-    blocks = -(-total // grain)
-    helpers = min(count(), blocks) - 1
+    helpers = min(count(), total // grain) - 1
     if helpers <= 0 or not _busy.acquire(blocking=False):
         if total > 0:
             task(0, total, 0)
         return
     try:
         parts = helpers + 1
-        job = _Job(task, [min(total, blocks * i // parts * grain) for i in range(parts + 1)])
+        step = LINE if grain % LINE == 0 else 1
+        bounds = [total * i // parts // step * step for i in range(parts)]
+        job = _Job(task, [*bounds, total])
         active, caller = _workers[:helpers], placement.here()
         for i, worker in enumerate(active, start=1):
             worker.start(job, i, caller)

@@ -19,7 +19,7 @@ def _same_count_afterwards() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
-@pytest.mark.parametrize("total", [0, 1, 4, 17, 64])
+@pytest.mark.parametrize("total", [0, 1, 4, 17, 64, 1000])
 @pytest.mark.parametrize("grain", [1, 4, 16])
 def test_parts_cover_everything_once(count: int, total: int, grain: int) -> None:
     threads.set_count(count)
@@ -28,7 +28,9 @@ def test_parts_cover_everything_once(count: int, total: int, grain: int) -> None
     threads.run(total, lambda lo, hi, worker: parts.append((lo, hi, worker)), grain)
     parts.sort()
     assert [i for lo, hi, _ in parts for i in range(lo, hi)] == list(range(total))
-    assert all(lo % grain == 0 for lo, _, _ in parts)
+    assert len(parts) == (min(count, max(1, total // grain)) if total else 0)
+    assert all(hi - lo >= grain for lo, hi, _ in parts) or len(parts) == 1
+    assert all(lo % 16 == 0 for lo, _, _ in parts) or grain % 16
     assert len(parts) <= count
     assert {worker for _, _, worker in parts} <= set(range(count))
 
