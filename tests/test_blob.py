@@ -147,6 +147,6 @@ def test_weights_are_kept_from_the_second_pass_on() -> None:
     kept = []
     for _ in range(3):
         net.run_forward()
-        kept.append(maths._kept)
+        kept.append(maths._kept._values)
     assert kept[0] is None
     assert kept[1] is kept[2] is not None

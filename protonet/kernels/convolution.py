@@ -15,7 +15,7 @@ import functools
 
 import numpy as np
 
-from protonet.blob import Array, aligned_zeros
+from protonet.blob import Array
 from protonet.kernels import (
     correlation_plan,
     cpu,
@@ -28,6 +28,7 @@ from protonet.kernels.affine import channel_sums
 from protonet.kernels.correlation_plan import CHANNEL_BLOCKS, Axis, Layout, Plan, Shape
 from protonet.kernels.finish import PLAIN, Finish, Values
 from protonet.kernels.im2col import output_size
+from protonet.kernels.kept import Kept
 from protonet.kernels.weight_gradient_plan import BLOCKS, Geometry
 
 Pair = tuple[int, int]
@@ -71,8 +72,7 @@ class Convolution2D:
         self._group = group
         self._depthwise = group == C > 1
         self._few_positions = N * height * width <= KEEP_POSITIONS
-        self._version: int | None = None
-        self._kept: Array | None = None
+        self._kept = Kept()
 
     @functools.cached_property
     def _geometry(self) -> Geometry:
@@ -111,14 +111,10 @@ class Convolution2D:
 
     def _packed(self, w: Array, version: int | None) -> Array:
         """Return the weights as forward takes them, packed anew where they may have changed."""
-        if self._kept is not None and version == self._version:
-            return self._kept
-        plan, self._kept = self._forward_plan, None
-        if version is not None and version == self._version:
-            packed = self._kept = aligned_zeros(plan.weights)
-        else:
-            packed = scratch.get("weights", plan.weights)
-        self._version = version
+        plan = self._forward_plan
+        packed, there = self._kept.take(version, plan.weights)
+        if there:
+            return packed
         targets, sources, kh, kw = self.w_shape
         _pack(
             plan,

@@ -9,6 +9,7 @@ from protonet.kernels import cpu, scratch, threads
 from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.gemm import TILES
 from protonet.kernels.jit import Kernel
+from protonet.kernels.kept import Kept
 
 FEW = 3  # streams, up to which they had better be done one by one
 BLOCK_WORK = 64 * 1024  # multiply-adds below which a part is not worth a thread
@@ -16,7 +17,7 @@ BLOCK_WORK = 64 * 1024  # multiply-adds below which a part is not worth a thread
 
 def forward(
     cell: str, w: Array, z: Array, cont: Array, first: Array, cells: Array, h: Array,
-    h_before: Array,
+    h_before: Array, kept: Kept, version: int | None = None,
 ) -> None:  # fmt: skip
     """Go through T steps of N streams.
 
@@ -30,10 +31,11 @@ def forward(
             (T + 1, N, 0).
         h: (T, N, H), written.
         h_before: (T, N, H) what w was multiplied by, written.
+        kept: where w may be kept, rearranged, as long as its version stays the same.
     """
     T, N, H = h.shape
     kernel, rows, columns = _kernels(cell, N)[0], *_tile(N)
-    packed, width = _packed(w, True, columns)
+    packed, width = _packed(w, True, columns, kept, version)
 
     def task(lo: int, hi: int, worker: int) -> None:
         count = (hi - lo) * rows
@@ -52,7 +54,7 @@ def backward(
     """Write dz (T, N, G·H) from dh (T, N, H); the rest as :func:`forward` left it."""
     T, N, H = h.shape
     kernel, rows, columns = _kernels(cell, N)[1], *_tile(N)
-    packed, width = _packed(w, False, columns)
+    packed, width = _packed(w, False, columns, Kept(), None)
     dc = np.zeros((N, H), np.float32)
 
     def task(lo: int, hi: int, worker: int) -> None:
@@ -78,19 +80,22 @@ def _kernels(cell: str, streams: int) -> tuple[Kernel, Kernel]:
     return recurrence.VARIANTS[cell, rows, columns]
 
 
-def _packed(w: Array, transposed: bool, columns: int) -> tuple[Array, int]:
+def _packed(
+    w: Array, transposed: bool, columns: int, kept: Kept, version: int | None
+) -> tuple[Array, int]:
     """Return w in panels, and how wide all of them are."""
     from protonet.kernels import recurrence
 
     depth, wide = w.shape[::-1] if transposed else w.shape
     width = columns * cpu.lanes()
     panels = -(-wide // width)
-    packed = scratch.get("packed", panels * width * depth)
-    threads.run(
-        panels,
-        lambda lo, hi, worker: recurrence.pack(w, transposed, width, packed, lo, hi),
-        max(1, BLOCK_WORK // (width * depth)),
-    )
+    packed, there = kept.take(version, panels * width * depth)
+    if not there:
+        threads.run(
+            panels,
+            lambda lo, hi, worker: recurrence.pack(w, transposed, width, packed, lo, hi),
+            max(1, BLOCK_WORK // (width * depth)),
+        )
     return packed, panels * width
 
 

@@ -11,6 +11,7 @@ from protonet.blob import Array, Blob
 from protonet.errors import GraphError
 from protonet.kernels import recurrent
 from protonet.kernels.gemm import gemm, multiply
+from protonet.kernels.kept import Kept
 from protonet.layer import Layer
 
 
@@ -119,6 +120,7 @@ class Recurrent(Layer):
         for blob in top[1:]:
             blob.reshape(1, self.streams, self.outputs)
         self.z: Any = None
+        self._kept = Kept()  # weights lie as the number of streams asks for
 
     def allocate(self) -> None:
         """Take memory for what the steps leave for the backward pass."""
@@ -140,14 +142,18 @@ class Recurrent(Layer):
         if self.z is None:
             self.allocate()
         z, cont, h = self._begin(bottom), bottom[1].data, self.hidden(top)
-        w = self.blobs[self._last].data
+        version = None if self.spare else self.blobs[self._last].version()
+        w = self.blobs[self._last].values
         given = bottom[len(bottom) - self.states :] if self.exposed else []
         for i, state in enumerate(self.before):
             state[...] = given[i].data[0] if given else self.after[i]
             self.after[i][...] = state
         if self.states > 1:
             self.cells[0] = self.before[1]
-        recurrent.forward(self.cell, w, z, cont, self.before[0], self.cells, h, self.h_before)
+        recurrent.forward(
+            self.cell, w, z, cont, self.before[0], self.cells, h, self.h_before,
+            self._kept, version,
+        )  # fmt: skip
         for state, last in zip(self.after, (h, self.cells), strict=False):
             state[...] = last[-1]
         for blob, state in zip(top[1:], self.after, strict=False):

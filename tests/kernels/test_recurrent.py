@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from protonet.kernels import recurrent, threads
+from protonet.kernels.kept import Kept
 
 T = 3
 
@@ -47,7 +48,7 @@ def problem(cell, N, H):
 def run(cell, N, H):
     w, z, cont, first, cells = problem(cell, N, H)
     h, before, dz = (np.full((T, N, width), np.nan, np.float32) for width in (H, H, len(w)))
-    recurrent.forward(cell, w, z, cont, first, cells, h, before)
+    recurrent.forward(cell, w, z, cont, first, cells, h, before, Kept())
     dh = np.random.default_rng(1).standard_normal(h.shape).astype(np.float32)
     recurrent.backward(cell, w, z, cont, cells, h, dh, dz)
     return z, cells[1:], h, before, dz, dh

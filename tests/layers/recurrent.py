@@ -5,6 +5,8 @@ import pytest
 from harness import build, forward
 
 from protonet.errors import ProtonetError
+from protonet.net import Net
+from protonet.schema.read import parse_net
 
 T, N, K, H = 5, 2, 3, 4
 FILL = 'weight_filler { type: "gaussian" } bias_filler { type: "gaussian" }'
@@ -33,6 +35,38 @@ def check_state_is_carried(kind):
     bottom[0].data[...], bottom[1].data[...] = x[2:], BEGIN[2:]
     forward(layer, bottom, top)
     np.testing.assert_allclose(top[0].data, whole[2:], rtol=1e-5, atol=1e-6)
+
+
+def check_kept_weights(kind):
+    """Rearranged weights are kept while they stay what they are, and the streams so many."""
+
+    def build_net(streams):
+        shapes = f"shape {{ dim: {T} dim: {streams} dim: {K} }} shape {{ dim: {T} dim: {streams} }}"
+        return Net(
+            parse_net(
+                f'layer {{ type: "Input" top: "x" top: "cont" input_param {{ {shapes} }} }}'
+                f'layer {{ name: "r" bottom: "x" bottom: "cont" top: "y" {text(kind)} }}'
+            )
+        )
+
+    def expected(net, x, cont):
+        fresh = build_net(x.shape[1])
+        for mine, theirs in zip(net.params["r"], fresh.params["r"], strict=True):
+            theirs.data[...] = mine.values
+        return fresh.forward(x=x, cont=cont)["y"]
+
+    net = build_net(2)
+    for streams, factor in ((2, 1), (2, 3), (6, 1), (6, 2)):
+        for blob in net.params["r"] if factor != 1 else ():
+            blob.data[...] *= factor
+        x, cont = np.random.default_rng(0).standard_normal((T, streams, K)), np.ones((T, streams))
+        cont[0] = 0  # no state is carried over
+        net.blobs["x"].reshape(*x.shape)
+        net.blobs["cont"].reshape(*cont.shape)
+        for _ in range(3):
+            y = net.forward(x=x, cont=cont)["y"]
+        assert net.layers[-1]._kept._values is not None
+        np.testing.assert_array_equal(y, expected(net, x, cont))
 
 
 def check_beginning_forgets(kind):

@@ -12,6 +12,7 @@ from recurrent import (
     X,
     check_beginning_forgets,
     check_exposed,
+    check_kept_weights,
     check_refused,
     check_state_is_carried,
     text,
@@ -43,6 +44,7 @@ def test_multiply_adds():
 def test_sequences():
     check_state_is_carried("LSTM")
     check_beginning_forgets("LSTM")
+    check_kept_weights("LSTM")
     check_exposed("LSTM", 2)
 
 
