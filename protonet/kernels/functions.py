@@ -13,7 +13,8 @@ from protonet.kernels.jit import kernel
 
 ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 LOG2_E = np.float32(1.4426950408889634)
-LN2 = np.log(2.0)  # double: the difference of x and a multiple of it may be small
+# ln 2 as a sum: multiples of the first part, which has 9 bits, are exact
+LN2_HIGH, LN2_LOW = np.float32(355 / 512), np.float32(np.log(2.0) - 355 / 512)
 LOWEST, HIGHEST = np.float32(-87.33), np.float32(88.72)  # between them e^x is a normal number
 INFINITY, LARGEST_POWER = np.float32(np.inf), np.float32(127)
 BIAS, MANTISSA = np.int32(127), np.int32(23)  # of a float32's exponent
@@ -26,6 +27,12 @@ T7, T9 = np.float32(-17 / 315), np.float32(62 / 2835)
 SMALL = np.float32(0.3)
 
 
+@kernel("inline", reorder=False)
+def _less_multiple(x: Any, k: Any) -> Any:
+    """Return x - k · ln 2, which may be small beside both."""
+    return (x - k * LN2_HIGH) - k * LN2_LOW
+
+
 @kernel("inline")
 def exp(x: Any) -> Any:
     """Return e^x for float32 x, 0 where it is less than a normal number (1.2e-38).
@@ -34,7 +41,7 @@ def exp(x: Any) -> Any:
     """
     v = min(max(x, LOWEST), HIGHEST)
     k = min(np.floor(v * LOG2_E + HALF), LARGEST_POWER)
-    r = np.float32(v - k * LN2)
+    r = _less_multiple(v, k)
     p = E4 + r * (E5 + r * (E6 + r * E7))
     p = ONE + r * (ONE + r * (E2 + r * (E3 + r * p)))
     y = p * np.int32((np.int32(k) + BIAS) << MANTISSA).view(np.float32)

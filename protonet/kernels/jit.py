@@ -43,6 +43,7 @@ class Kernel:
         inline: bool,
         variant: str = "",
         names: dict[str, Any] | None = None,
+        reorder: bool = True,
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
@@ -50,6 +51,7 @@ class Kernel:
         self._inline = inline
         self._variant = variant
         self._names = names or {}
+        self._reorder = reorder
         self._compiled: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any) -> Any:
@@ -63,7 +65,7 @@ class Kernel:
 
         It is compiled and cached by itself, under a name that ends in ``label``.
         """
-        return Kernel(self._function, self._signature, self._inline, label, names)
+        return Kernel(self._function, self._signature, self._inline, label, names, self._reorder)
 
     def compile(self) -> Callable[..., Any]:
         """Compile now, or load from the cache, and return the compiled function."""
@@ -117,7 +119,7 @@ class Kernel:
             "nogil": True,
             "boundscheck": False,
             "error_model": "numpy",
-            "fastmath": _FASTMATH,
+            "fastmath": _FASTMATH if self._reorder else {"contract"},
             "no_cfunc_wrapper": True,  # not called from C, nor helpers from Python: less to compile
         }
         if self._inline:
@@ -160,17 +162,18 @@ class Kernel:
         return plain
 
 
-def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
+def kernel(signature: str, reorder: bool = True) -> Callable[[Callable[..., Any]], Kernel]:
     """Decorate a plain-loop function as a kernel.
 
     Args:
         signature: Numba's text for the types, arrays C-contiguous:
             ``"void(float32[::1], float32[::1], int64, int64)"``. ``"inline"`` makes a helper that
             is called by other kernels only and takes their types.
+        reorder: whether LLVM may change the order of sums and factor products out.
     """
 
     def decorate(function: Callable[..., Any]) -> Kernel:
-        return Kernel(function, signature, inline=signature == "inline")
+        return Kernel(function, signature, inline=signature == "inline", reorder=reorder)
 
     return decorate
 
