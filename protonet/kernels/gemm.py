@@ -13,7 +13,7 @@ from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.jit import Kernel
 
 TILES = {32: (8, 3), 16: (5, 2)}  # rows, columns of vectors; by number of registers
-NARROW = {32: (14, 1)}  # the same where C is no wider than a vector
+NARROW = (14, 1)  # the same where C is no wider than a vector
 ITEMS = 32  # work for threads should come in at least so many parts
 ITEM_WORK = 768 * 1024  # multiply-adds below which a part is not worth a thread
 THIN_WORK = 128 * 1024  # the same where memory sets the pace
@@ -95,8 +95,7 @@ def _transposed(a: Array) -> Array:
 
 def _tile(N: int) -> tuple[int, int]:
     """Return rows and columns of vectors of the tile to use for so many columns of C."""
-    wide = TILES[cpu.registers()]
-    return NARROW.get(cpu.registers(), wide) if cpu.lanes() >= N else wide
+    return NARROW if cpu.lanes() >= N else TILES[cpu.registers()]
 
 
 class _Panels(NamedTuple):
@@ -125,8 +124,11 @@ def _panels(M: int, N: int, K: int, trans_a: bool, trans_b: bool, keep: bool) ->
     items = panels * -(-M // chunk)
     a_strides, b_row = (1, M) if trans_a else (K, 1), K if trans_b else N
     return _Panels(
-        product.VARIANTS[rows, columns],
-        np.array((M, N, K, *a_strides, b_row, trans_b, keep, panels * width, chunk), np.int64),
+        product.VARIANTS[TILES[cpu.registers()]],
+        np.array(
+            (M, N, K, *a_strides, b_row, trans_b, keep, panels * width, chunk, cpu.lanes() >= N),
+            np.int64,
+        ),
         panels * width,
         width,
         min(panels, product.GROUP) * product.STRETCH * width,

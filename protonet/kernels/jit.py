@@ -12,7 +12,9 @@ Why not ``numba.njit`` itself:
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import hashlib
 import inspect
 import logging
@@ -71,7 +73,8 @@ class Kernel:
         """Compile now, or load from the cache, and return the compiled function."""
         with _lock:
             if self._compiled is None:
-                self._compiled = self._build()
+                with _no_garbage_collection():
+                    self._compiled = self._build()
             return self._compiled
 
     def _inputs(self) -> dict[str, Any]:
@@ -176,6 +179,18 @@ def kernel(signature: str, reorder: bool = True) -> Callable[[Callable[..., Any]
         return Kernel(function, signature, inline=signature == "inline", reorder=reorder)
 
     return decorate
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Compiling makes many objects that live on: looking for garbage takes an eighth."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @functools.cache

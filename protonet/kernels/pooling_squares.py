@@ -67,10 +67,10 @@ def max_backward(dy: Array, mask: Mask, dx: Array, lo: int, hi: int) -> None:
     flat = dx.reshape(dx.shape[0], H * W)
     for p in range(lo, hi):
         _backward_uncut(dx, dy, mask, p, hi)
-        if W % 2 == 1:
-            dx[p, :, W - 1] = 0
-        if H % 2 == 1:
-            dx[p, H - 1] = 0
+        for h in range(H if W % 2 == 1 else 0):
+            dx[p, h, W - 1] = 0
+        for w in range(W if H % 2 == 1 else 0):
+            dx[p, H - 1, w] = 0
         for i in range(height):
             for j in range(W // 2 if i < H // 2 else 0, width):
                 if mask[p, i, j] >= 0:

@@ -14,7 +14,14 @@ from protonet.blob import Array
 from protonet.kernels import simd
 from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.jit import kernel
-from protonet.kernels.simd import LANES, VECTOR_BYTES, copy_part, transpose, transpose_part
+from protonet.kernels.simd import (
+    LANES,
+    VECTOR_BYTES,
+    copy_part,
+    tile_14x1,
+    transpose,
+    transpose_part,
+)
 
 # Indices into the numbers of a product. Strides are in values.
 (
@@ -28,13 +35,15 @@ from protonet.kernels.simd import LANES, VECTOR_BYTES, copy_part, transpose, tra
     KEEP,  # whether the product is added to what C holds
     ZEROS,  # where in the bias there are as many zeros as a panel is wide
     CHUNK,  # rows of C in an item of work
-) = range(10)
+    NARROW,  # whether the narrow tile is used
+) = range(11)
 
 STRETCH = 256  # rows of B that are packed at once
 GROUP = 10  # panels that are packed at once
 
 tile: Any = None  # one of simd's, with its TILE_ROWS and TILE_COLUMNS; each variant has its own
 TILE_ROWS = TILE_COLUMNS = 0
+NARROW_ROWS = 14  # of the tile for matrices C that are no wider than a vector, as it is
 
 
 @kernel("inline")
@@ -87,7 +96,9 @@ def multiply(
         run: three zeros, of which the last is written.
     """
     M, N, K = numbers[ROWS_OF_C], numbers[COLUMNS_OF_C], numbers[DEPTH]
-    width = TILE_COLUMNS * LANES
+    narrow = numbers[NARROW] != 0
+    width = LANES if narrow else TILE_COLUMNS * LANES
+    rows = NARROW_ROWS if narrow else TILE_ROWS
     chunks = (M + numbers[CHUNK] - 1) // numbers[CHUNK]
     item = lo
     while item < hi:
@@ -102,13 +113,13 @@ def multiply(
             run[2] = depth
             keep = k > 0 or numbers[KEEP] != 0
             _pack(b, packed, panel * width, group, width, k, depth, numbers)
-            for r in range(top, bottom, TILE_ROWS):
-                row = max(0, min(r, M - TILE_ROWS))  # the last tile reaches back
+            for r in range(top, bottom, rows):
+                row = max(0, min(r, M - rows))  # the last tile reaches back
                 at = a.ctypes.data + (row * numbers[A_ROW] + k * numbers[A_STEP]) * 4
                 for g in range(group):
                     first = (panel + g) * width
                     columns = min(width, N - first)
-                    whole = row == r and r + TILE_ROWS <= bottom and columns == width
+                    whole = row == r and r + rows <= bottom and columns == width
                     out, out_row = edge.ctypes.data, width * 4
                     if whole:
                         out, out_row = c.ctypes.data + (row * N + first) * 4, N * 4
@@ -117,14 +128,21 @@ def multiply(
                         begin, begin_row = out, out_row
                     elif keep:
                         begin = bias.ctypes.data + numbers[ZEROS] * 4
-                    tile(
-                        at, numbers[A_ROW] * 4, numbers[A_STEP] * 4,
-                        packed.ctypes.data + g * STRETCH * width * 4, VECTOR_BYTES, width * 4,
-                        run.ctypes.data, 1, begin, begin_row, VECTOR_BYTES,
-                        out, out_row, VECTOR_BYTES,
-                    )  # fmt: skip
+                    panel_at = packed.ctypes.data + g * STRETCH * width * 4
+                    if narrow:
+                        tile_14x1(
+                            at, numbers[A_ROW] * 4, numbers[A_STEP] * 4,
+                            panel_at, VECTOR_BYTES, width * 4, run.ctypes.data, 1,
+                            begin, begin_row, VECTOR_BYTES, out, out_row, VECTOR_BYTES,
+                        )  # fmt: skip
+                    else:
+                        tile(
+                            at, numbers[A_ROW] * 4, numbers[A_STEP] * 4,
+                            panel_at, VECTOR_BYTES, width * 4, run.ctypes.data, 1,
+                            begin, begin_row, VECTOR_BYTES, out, out_row, VECTOR_BYTES,
+                        )  # fmt: skip
                     if not whole:
-                        for i in range(r - row, min(bottom, r + TILE_ROWS) - row):
+                        for i in range(r - row, min(bottom, r + rows) - row):
                             to = (row + i) * N + first
                             for j in range(columns):
                                 old = c[to + j] if keep else np.float32(0)
@@ -151,5 +169,5 @@ VARIANTS = {
         TILE_ROWS=rows,
         TILE_COLUMNS=columns,
     )
-    for rows, columns in ((8, 3), (14, 1), (5, 2))
+    for rows, columns in ((8, 3), (5, 2))
 }
