@@ -18,6 +18,7 @@ from protonet.kernels.simd import (
     LANES,
     VECTOR_BYTES,
     copy_part,
+    copy_whole,
     tile_14x1,
     transpose,
     transpose_part,
@@ -75,8 +76,13 @@ def _pack(
     for p in range(depth):
         at = b.ctypes.data + ((k + p) * row + first) * 4
         to = packed.ctypes.data + p * width * 4
-        for j in range(0, panels * width, LANES):
-            copy_part(at + j * 4, columns - j, to + (j // width * room + j % width) * 4)
+        for g in range(panels):
+            for j in range(g * width, (g + 1) * width, LANES):
+                place = to + (g * (room - width) + j) * 4
+                if columns - j >= LANES:
+                    copy_whole(at + j * 4, place)
+                else:
+                    copy_part(at + j * 4, columns - j, place)
 
 
 @kernel(

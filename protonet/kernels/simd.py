@@ -291,6 +291,19 @@ def copy_part(context: Any, source: Value, count: Value, target: Value) -> Any:
 
 
 @intrinsic
+def copy_whole(context: Any, source: Value, target: Value) -> Any:
+    """Write LANES values of source."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+        code = _Code(builder)
+        source, target = args
+        code.store(code.load(code.pointer(source)), code.pointer(target))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 2), emit
+
+
+@intrinsic
 def store_part(context: Any, source: Value, count: Value, target: Value) -> Any:
     """Write the first ``count`` values of a vector, all LANES if it is more."""
 
