@@ -39,7 +39,7 @@ class DepthwiseConvolution(Convolution):
         super().setup(bottom, top)
 
 
-@kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)", shared=True)
 def relu6_backward(y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
     """Write dx[lo:hi]."""
     y, dy, dx = y[lo:hi], dy[lo:hi], dx[lo:hi]
@@ -55,8 +55,8 @@ class ReLU6(Neuron):
 
     grain: ClassVar[int] = 32768
 
-    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
-        clip_forward(x, ZERO, SIX, y, lo, hi)
+    def values(self, x: Array, y: Array) -> None:
+        self.over(clip_forward, x, ZERO, SIX, y)
 
-    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
-        relu6_backward(y, dy, dx, lo, hi)
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
+        self.over(relu6_backward, y, dy, dx)

@@ -20,7 +20,8 @@ GRAIN = 65536  # values for which a thread of its own is worth while
 
 @kernel(
     "void(float32[::1], float32[::1], float32[::1], float32[::1],"
-    " int64, int64, int64, int64, int64, int64)"
+    " int64, int64, boolean, int64, int64)",
+    shared=True,
 )
 def _forward(
     x: Array,
@@ -29,21 +30,24 @@ def _forward(
     y: Array,
     M: int,
     D: int,
-    outer_lo: int,
-    outer_hi: int,
+    by_outer: bool,
     lo: int,
     hi: int,
 ) -> None:
-    """Write y for outer_lo <= n < outer_hi and channels lo <= m < hi. y may be x."""
-    s, b = s[lo:hi], b[lo:hi]
+    """Write y for outer ones or channels lo <= i < hi. y may be x."""
+    outer, first, last = x.size // (M * D), 0, M
+    outer_lo, outer_hi = (lo, hi) if by_outer else (0, outer)
+    if not by_outer:
+        first, last = lo, hi
+    s, b = s[first:last], b[first:last]
     for n in range(outer_lo, outer_hi):
         if D == 1:
-            xs, ys = x[n * M + lo : n * M + hi], y[n * M + lo : n * M + hi]
-            for m in range(hi - lo):
+            xs, ys = x[n * M + first : n * M + last], y[n * M + first : n * M + last]
+            for m in range(s.size):
                 ys[m] = xs[m] * s[m] + b[m]
             continue
-        for m in range(hi - lo):
-            start = (n * M + lo + m) * D
+        for m in range(s.size):
+            start = (n * M + first + m) * D
             xs, ys = x[start : start + D], y[start : start + D]
             factor, offset = s[m], b[m]
             for i in range(D):
@@ -52,7 +56,8 @@ def _forward(
 
 @kernel(
     "void(float32[::1], float32[::1], float32[::1], float32[::1], float64[::1], float64[::1],"
-    " int64, int64, int64, int64, int64)"
+    " int64, int64, int64, int64, int64)",
+    shared=True,
 )
 def _backward(
     x: Array,
@@ -92,7 +97,7 @@ def _backward(
             db[m] += total
 
 
-@kernel("void(float32[::1], float64[::1], int64, int64, int64, int64, int64)")
+@kernel("void(float32[::1], float64[::1], int64, int64, int64, int64, int64)", shared=True)
 def _sum(dy: Array, db: Sums, N: int, M: int, D: int, lo: int, hi: int) -> None:
     """Add dy into db, for channels lo <= m < hi."""
     db = db[lo:hi]
@@ -110,6 +115,19 @@ def _sum(dy: Array, db: Sums, N: int, M: int, D: int, lo: int, hi: int) -> None:
             db[m] += total
 
 
+@kernel("void(float32[::1], float64[:,::1], int64, int64, int64)", shared=True)
+def _sum_images(dy: Array, sums: Sums, D: int, lo: int, hi: int) -> None:
+    """Write the sums of each channel of images lo <= n < hi. sums: (N, M)."""
+    M = sums.shape[1]
+    for n in range(lo, hi):
+        for m in range(M):
+            gs = dy[(n * M + m) * D : (n * M + m + 1) * D]
+            total = np.float32(0)
+            for i in range(D):
+                total += gs[i]
+            sums[n, m] = total
+
+
 def affine(x: Array, s: Array, b: Array, y: Array, inner: int) -> None:
     """Write y = x · s + b, where ``inner`` values in a row share s and b. y may be x.
 
@@ -121,13 +139,9 @@ def affine(x: Array, s: Array, b: Array, y: Array, inner: int) -> None:
     if x.size == 0:
         return
     outer = x.size // (M * inner)
-    grain = -(-GRAIN * outer // x.size) if outer > 1 else -(-GRAIN * M // x.size)
-    if outer > 1:
-        threads.run(
-            outer, lambda lo, hi, worker: _forward(x, s, b, y, M, inner, lo, hi, 0, M), grain
-        )
-    else:
-        threads.run(M, lambda lo, hi, worker: _forward(x, s, b, y, M, inner, 0, 1, lo, hi), grain)
+    total = outer if outer > 1 else M
+    grain = -(-GRAIN * total // x.size)
+    threads.share(_forward, total, x, s, b, y, M, inner, outer > 1, grain=grain)
 
 
 def affine_backward(x: Array, dy: Array, s: Array, dx: Array, inner: int) -> tuple[Sums, Sums]:
@@ -144,22 +158,24 @@ def affine_backward(x: Array, dy: Array, s: Array, dx: Array, inner: int) -> tup
     ds, db = np.zeros(M), np.zeros(M)
     if x.size:
         outer = x.size // (M * inner)
-        threads.run(
-            M,
-            lambda lo, hi, worker: _backward(x, dy, s, dx, ds, db, outer, M, inner, lo, hi),
-            -(-GRAIN * M // x.size),
+        threads.share(
+            _backward, M, x, dy, s, dx, ds, db, outer, M, inner, grain=-(-GRAIN * M // x.size)
         )
     return ds, db
 
 
 def channel_sums(dy: Array, channels: int, inner: int) -> Sums:
     """Return the sum of dy for each channel, the gradient of b. dy: (N · channels · inner,)."""
+    if not dy.size:
+        return np.zeros(channels)
+    outer = dy.size // (channels * inner)
+    if outer > 1 and inner > 1:
+        # By images, as other layers share out work: each thread meets what it has seen before.
+        sums = np.zeros((outer, channels))
+        threads.share(_sum_images, outer, dy, sums, inner, grain=-(-GRAIN * outer // dy.size))
+        return sums.sum(axis=0)
     db = np.zeros(channels)
-    if dy.size:
-        outer = dy.size // (channels * inner)
-        threads.run(
-            channels,
-            lambda lo, hi, worker: _sum(dy, db, outer, channels, inner, lo, hi),
-            -(-GRAIN * channels // dy.size),
-        )
+    threads.share(
+        _sum, channels, dy, db, outer, channels, inner, grain=-(-GRAIN * channels // dy.size)
+    )
     return db

@@ -41,8 +41,6 @@ PACK_GRAIN = 128 * 1024  # weights for which a thread of its own is worth while
 SUM_GRAIN = 32 * 1024  # sums of weights' gradients for which it is
 KEEP_POSITIONS = 2048  # of all images; with more it takes no time to pack the weights anew
 
-_ZEROS = np.zeros(16, np.float32)
-
 
 class Convolution2D:
     """A convolution of one shape. Cheap to make: nothing is compiled or allocated until used.
@@ -147,29 +145,19 @@ class Convolution2D:
         from protonet.kernels import weight_gradient
 
         plan, outputs = self._weights_plan, self.w_shape[0]
-        sum_products = weight_gradient.VARIANTS[plan.rows, plan.columns]
-        xs, dys, dws = x.reshape(-1), dy.reshape(-1), dw.reshape(-1)
-        sums = scratch.get("sums", plan.sums)
-        tables = (plan.numbers, plan.bands, plan.strips)
-        cuts: list[int] = list(map(int, plan.parts))
-        parts = len(cuts) - 1
+        sums, parts = scratch.get("sums", plan.sums), len(plan.parts) - 1
         blocks = self._geometry.group * int(plan.numbers[BLOCKS])
-
-        def task(lo: int, hi: int, worker: int) -> None:
-            memory = scratch.get("staged", plan.scratch)
-            runs = scratch.get("runs", 2 * plan.runs).view(np.int64)
-            first, last = (lo, hi) if parts == 1 else (0, blocks)
-            for part in range(1) if parts == 1 else range(lo, hi):
-                sum_products(
-                    xs, dys, sums, memory, _ZEROS, runs, *tables,
-                    part, cuts[part], cuts[part + 1], first, last,
-                )  # fmt: skip
-
-        def finish(lo: int, hi: int, worker: int) -> None:
-            weight_gradient.add_sums(sums, dws, plan.places, plan.numbers, parts, plan.rows, lo, hi)
-
-        threads.run(blocks if parts == 1 else parts, task)
-        threads.run(outputs, finish, max(1, SUM_GRAIN * outputs // max(1, plan.sums)))
+        threads.share(
+            weight_gradient.VARIANTS[plan.rows, plan.columns], blocks if parts == 1 else parts,
+            x.reshape(-1), dy.reshape(-1), sums, scratch.each("staged", plan.scratch),
+            scratch.each("runs", 2 * plan.runs).view(np.int64),
+            plan.numbers, plan.bands, plan.strips, plan.parts,
+        )  # fmt: skip
+        threads.share(
+            weight_gradient.add_sums, outputs,
+            sums, dw.reshape(-1), plan.places, plan.numbers, parts, plan.rows,
+            grain=max(1, SUM_GRAIN * outputs // max(1, plan.sums)),
+        )  # fmt: skip
 
     def backward_bias(self, dy: Array, db: Array) -> None:
         """Add to db the sum of dy over images and positions."""
@@ -202,41 +190,24 @@ class Convolution2D:
         if bias is not None:
             start += bias.reshape(-1, 1)
         taps = w.reshape(len(w), -1)
-        tables = (plan.sources, plan.targets, plan.runs, plan.pitch)
-        steps = (*plan.source_step, *plan.target_step, plan is self._backward_planes)
-
-        def task(lo: int, hi: int, worker: int) -> None:
-            memory = (
-                scratch.get("staged", plan.staged)[: plan.staged],
-                scratch.get("results", plan.results)[: plan.results],
-            )
-            depthwise.convolve(
-                source, taps, start, *finish, target, *memory, *tables, *steps, lo, hi
-            )
-
-        # So that no plane of x is staged by two threads for the same image.
-        together = max(1, channels // self.x_shape[1])
-        threads.run(
-            len(target) * channels // together,
-            lambda lo, hi, worker: task(lo * together, hi * together, worker),
-        )
+        threads.share(
+            depthwise.convolve, len(target) * channels, source, taps, start, *finish, target,
+            scratch.each("staged", plan.staged), scratch.each("results", plan.results),
+            plan.sources, plan.targets, plan.runs, plan.pitch,
+            *plan.source_step, *plan.target_step, plan is self._backward_planes,
+            step=max(1, channels // self.x_shape[1]),  # no plane of x is staged by two threads
+        )  # fmt: skip
 
     def _weights_along_planes(self, x: Array, dy: Array, dw: Array) -> None:
         from protonet.kernels import depthwise
 
         plan, taps = self._forward_planes, dw.reshape(len(dw), -1)
 
-        def task(lo: int, hi: int, worker: int) -> None:
-            memory = (
-                scratch.get("staged", plan.staged)[: plan.staged],
-                scratch.get("results", plan.results)[: plan.results],
-            )
-            depthwise.add_weights(
-                x, dy, taps, *memory, plan.sources, plan.places, plan.pitch,
-                *plan.source_step, lo, hi,
-            )  # fmt: skip
-
-        threads.run(len(dw), task)
+        threads.share(
+            depthwise.add_weights, len(dw), x, dy, taps,
+            scratch.each("staged", plan.staged), scratch.each("results", plan.results),
+            plan.sources, plan.places, plan.pitch, *plan.source_step,
+        )  # fmt: skip
 
     @functools.cached_property
     def _forward_planes(self) -> depthwise_plan.Plan:
@@ -310,12 +281,11 @@ def _pack(plan: Plan, w: Array, strides: tuple[int, int, int, int], packed: Arra
     ws, (targets, sources) = w.reshape(-1), strides[:2]
     taps = ws.size // max(1, targets * sources * plan.group)
     blocks = plan.group * int(plan.numbers[CHANNEL_BLOCKS])
-    numbers = (targets, sources, taps, *strides[2:], plan.layout.channels)
-
-    def pack(lo: int, hi: int, worker: int) -> None:
-        correlation.pack(ws, packed, *numbers, lo, hi)
-
-    threads.run(blocks, pack, max(1, PACK_GRAIN * blocks // max(1, plan.weights)))
+    threads.share(
+        correlation.pack, blocks,
+        ws, packed, targets, sources, taps, *strides[2:], plan.layout.channels,
+        grain=max(1, PACK_GRAIN * blocks // max(1, plan.weights)),
+    )  # fmt: skip
 
 
 def _correlate(
@@ -329,8 +299,6 @@ def _correlate(
     """Run a correlation. packed: what :func:`_pack` made; bias: (target channels,) or None."""
     from protonet.kernels import correlation
 
-    layout, numbers = plan.layout, plan.numbers
-    xs, ys = source.reshape(-1), target.reshape(-1)
     start = _by_lane(plan, "start", bias)
     if finish.factor.size:
         finish = Finish(
@@ -338,14 +306,12 @@ def _correlate(
             _by_lane(plan, "shift", finish.shift),
             finish.slope,
         )
-    tables = (plan.rows, plan.tiles, plan.chunks, plan.bands, plan.classes, plan.runs)
-    correlate = correlation.VARIANTS[layout.rows, layout.columns]
-
-    def task(lo: int, hi: int, worker: int) -> None:
-        memory = scratch.get("staged", plan.scratch)
-        correlate(xs, packed, start, *finish, ys, memory, numbers, *tables, lo, hi)
-
-    threads.run(plan.items, task)
+    threads.share(
+        correlation.VARIANTS[plan.layout.rows, plan.layout.columns], plan.items,
+        source.reshape(-1), packed, start, *finish, target.reshape(-1),
+        scratch.each("staged", plan.scratch), plan.numbers,
+        plan.rows, plan.tiles, plan.chunks, plan.bands, plan.classes, plan.runs,
+    )  # fmt: skip
 
 
 def _by_lane(plan: Plan, use: str, values: Values | None) -> Array:

@@ -176,15 +176,16 @@ def finish(
 
 @kernel(
     "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], float32,"
-    " float32[::1], float32[::1], int64[::1],"
+    " float32[::1], float32[:,::1], int64[::1],"
     " int64[:,::1], int64[:,::1], int64[:,::1], int64[::1], int64[:,::1], int64[:,::1],"
-    " int64, int64)"
+    " int64, int64, int64)",
+    shared=True,
 )
 def correlate(
     source: Array, weights: Array, start: Array, factor: Array, shift: Array, slope: float,
-    target: Array, scratch: Array, numbers: Ints,
+    target: Array, memory: Array, numbers: Ints,
     rows: Ints, tiles: Ints, chunks: Ints, bands: Ints, classes: Ints, runs: Ints,
-    lo: int, hi: int,
+    lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
     """Do items lo to hi - 1 of a correlation. All tables are those of its plan.
 
@@ -193,7 +194,9 @@ def correlate(
         weights: as :func:`pack` makes them.
         start: what the sums begin with, ``[group][target channel][lane]``.
         factor, shift, slope: how they end, see :func:`finish`; the arrays lie as ``start`` does.
+        memory: scratch memory of each worker.
     """
+    scratch = memory[worker]
     over_images = numbers[LANES_ARE_IMAGES] != 0
     depth = LANES if over_images else 1
     groups, blocks = numbers[GROUPS], numbers[CHANNEL_BLOCKS]
@@ -256,7 +259,10 @@ def correlate(
             _write_out(results, target_at, first, chunks[chunk, CHUNK_TO], images, numbers)
 
 
-@kernel("void(float32[::1], float32[::1], int64, int64, int64, int64, int64, int64, int64, int64)")
+@kernel(
+    "void(float32[::1], float32[::1], int64, int64, int64, int64, int64, int64, int64, int64)",
+    shared=True,
+)
 def pack(
     w: Array, packed: Array, targets: int, sources: int, taps: int, target_stride: int,
     source_stride: int, channels: int, lo: int, hi: int,

@@ -57,16 +57,17 @@ def _finish(values: Array, factor: Array, shift: Array, c: int, slope: float) ->
 
 @kernel(
     "void(float32[:,:,:,::1], float32[:,::1], float32[:,::1], float32[::1], float32[::1],"
-    " float32, float32[:,:,:,::1], float32[::1],"
-    " float32[::1], int64[:,::1], int64[:,::1], int64[:,::1], int64, int64, int64, int64, int64,"
-    " boolean, int64, int64)"
+    " float32, float32[:,:,:,::1], float32[:,::1],"
+    " float32[:,::1], int64[:,::1], int64[:,::1], int64[:,::1], int64, int64, int64, int64, int64,"
+    " boolean, int64, int64, int64)",
+    shared=True,
 )
 def convolve(
     source: Array, w: Array, start: Array, factor: Array, shift: Array, slope: float,
-    target: Array, staged: Array, results: Array,
+    target: Array, staged_of: Array, results_of: Array,
     sources: Ints, targets: Ints, runs: Ints, pitch: int,
     down: int, across: int, target_down: int, target_across: int, backward: bool,
-    lo: int, hi: int,
+    lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
     """Write planes lo to hi - 1 of the target, (N * channels of the target).
 
@@ -74,12 +75,14 @@ def convolve(
         w: (O, taps).
         start: (channels of the target, LANES): what the sums begin with.
         factor, shift, slope: (channels of the target,) how they end, forward: see :func:`_finish`.
+        staged_of, results_of: scratch memory of each worker.
         backward: the source is dy. Each source channel then has one target channel, each target
             channel has ``multiple`` source channels; forward it is the other way round.
     """
     channels, inputs = target.shape[1], source.shape[1]
     H, W, TW = source.shape[2], source.shape[3], target.shape[3]
     flat, out = source.reshape(-1), target.reshape(-1)
+    staged, results = staged_of[worker], results_of[worker]
     staged[:] = 0
     multiple = inputs // channels if backward else channels // inputs
     for p in range(lo, hi):
@@ -118,17 +121,20 @@ def convolve(
 
 
 @kernel(
-    "void(float32[:,:,:,::1], float32[:,:,:,::1], float32[:,::1], float32[::1], float32[::1],"
-    " int64[:,::1], int64[::1], int64, int64, int64, int64, int64)"
+    "void(float32[:,:,:,::1], float32[:,:,:,::1], float32[:,::1], float32[:,::1], float32[:,::1],"
+    " int64[:,::1], int64[::1], int64, int64, int64, int64, int64, int64)",
+    shared=True,
 )
 def add_weights(
-    x: Array, dy: Array, dw: Array, staged: Array, flat_dy: Array,
-    sources: Ints, places: Ints, pitch: int, down: int, across: int, lo: int, hi: int,
+    x: Array, dy: Array, dw: Array, staged_of: Array, flat_of: Array,
+    sources: Ints, places: Ints, pitch: int, down: int, across: int,
+    lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
     """Add to dw (O, taps) for output channels lo to hi - 1.
 
-    flat_dy: scratch memory for a plane of dy with rows of ``pitch`` values, LANES more.
+    flat_of: scratch memory of each worker for a plane of dy with rows of ``pitch`` values.
     """
+    staged, flat_dy = staged_of[worker], flat_of[worker]
     O, C, H, W = dy.shape[1], x.shape[1], x.shape[2], x.shape[3]  # noqa: E741
     OH, OW = dy.shape[2], dy.shape[3]
     images = x.reshape(-1)

@@ -17,6 +17,7 @@ NARROW = (14, 1)  # the same where C is no wider than a vector
 ITEMS = 32  # work for threads should come in at least so many parts
 ITEM_WORK = 768 * 1024  # multiply-adds below which a part is not worth a thread
 THIN_WORK = 128 * 1024  # the same where memory sets the pace
+BY_ROWS = 4  # rows of C for each of B from which on threads share out rows
 COPY_A = 64 * 1024  # values from which on it may pay to lay a transposed A straight
 COPY_ROWS = 2048  # and its rows: shorter steps from k to k do not fight for a place in the cache
 FEW_ROWS, FEW_ROWS_TRANSPOSED = 7, 3  # of A, up to which B had better be read as it lies
@@ -70,10 +71,8 @@ def multiply(
     if M <= (FEW_ROWS_TRANSPOSED if trans_b else FEW_ROWS):
         added = np.zeros(N, np.float32) if bias is None else bias
         times = thin.times_transposed if trans_b else thin.times
-        threads.run(
-            N,
-            lambda lo, hi, worker: times(a, b, c, added, keep, lo, hi),
-            max(64, -(-THIN_WORK // max(1, M * K)) // 64 * 64),
+        threads.share(
+            times, N, a, b, c, added, keep, grain=max(64, -(-THIN_WORK // max(1, M * K)) // 64 * 64)
         )
         return
     _multiply_panels(a, b, c, trans_a, trans_b, keep, bias)
@@ -85,10 +84,12 @@ def _transposed(a: Array) -> Array:
 
     result = np.empty(a.shape[::-1], np.float32)
     squares = product.LANES
-    threads.run(
+    threads.share(
+        product.transpose_matrix,
         a.shape[0],
-        lambda lo, hi, worker: product.transpose_matrix(a, result, lo, hi),
-        max(squares, COPY_A // max(1, a.shape[1]) // squares * squares),
+        a,
+        result,
+        grain=max(squares, COPY_A // max(1, a.shape[1]) // squares * squares),
     )
     return result
 
@@ -120,13 +121,27 @@ def _panels(M: int, N: int, K: int, trans_a: bool, trans_b: bool, keep: bool) ->
     panels, blocks = -(-N // width), -(-M // rows)
     work = panels * width * M * K
     wanted = max(1, min(ITEMS, work // ITEM_WORK))
-    chunk = rows * -(-blocks // min(blocks, -(-wanted // panels)))
-    items = panels * -(-M // chunk)
+    # Of a large C each thread takes rows, which lie together, and packs all of B, which is small.
+    by_rows = M >= BY_ROWS * K
+    chunk = rows * -(-blocks // min(blocks, wanted if by_rows else -(-wanted // panels)))
+    items = -(-M // chunk) * (1 if by_rows else panels)
     a_strides, b_row = (1, M) if trans_a else (K, 1), K if trans_b else N
     return _Panels(
         product.VARIANTS[TILES[cpu.registers()]],
         np.array(
-            (M, N, K, *a_strides, b_row, trans_b, keep, panels * width, chunk, cpu.lanes() >= N),
+            (
+                M,
+                N,
+                K,
+                *a_strides,
+                b_row,
+                trans_b,
+                keep,
+                panels * width,
+                chunk,
+                cpu.lanes() >= N,
+                by_rows,
+            ),
             np.int64,
         ),
         panels * width,
@@ -159,12 +174,15 @@ def _multiply_panels(
     added = np.zeros(plan.width + plan.spare, np.float32)
     if bias is not None:
         added[:N] = bias
-    kernel, numbers = plan.kernel, plan.numbers
-    flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
-
-    def task(lo: int, hi: int, worker: int) -> None:
-        packed, edge = scratch.get("packed", plan.packed), scratch.get("edge", plan.edge)
-        run = np.zeros(3, np.int64)
-        kernel(flat_a, flat_b, flat_c, added, packed, edge, run, numbers, lo, hi)
-
-    threads.run(plan.items, task, plan.grain)
+    threads.share(
+        plan.kernel,
+        plan.items,
+        a.reshape(-1),
+        b.reshape(-1),
+        c.reshape(-1),
+        added,
+        scratch.each("packed", plan.packed),
+        scratch.each("edge", plan.edge),
+        plan.numbers,
+        grain=plan.grain,
+    )

@@ -46,11 +46,13 @@ class Kernel:
         variant: str = "",
         names: dict[str, Any] | None = None,
         reorder: bool = True,
+        shared: bool = False,
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
         self._signature = signature
         self._inline = inline
+        self._shared = shared
         self._variant = variant
         self._names = names or {}
         self._reorder = reorder
@@ -67,7 +69,9 @@ class Kernel:
 
         It is compiled and cached by itself, under a name that ends in ``label``.
         """
-        return Kernel(self._function, self._signature, self._inline, label, names, self._reorder)
+        return Kernel(
+            self._function, self._signature, self._inline, label, names, self._reorder, self._shared
+        )
 
     def compile(self) -> Callable[..., Any]:
         """Compile now, or load from the cache, and return the compiled function."""
@@ -87,6 +91,9 @@ class Kernel:
         """Yield what the compiled code depends on: sources of this and used kernels, constants."""
         yield _source(self._function.__code__.co_filename)
         yield f"{self._function.__qualname__} {self._variant} {self._signature}".encode()
+        if self._shared:
+            yield _source(str(Path(__file__).with_name("fork.py")))
+            yield _source(str(Path(__file__).with_name("board.py")))
         for name, value in self._inputs().items():
             if isinstance(value, Kernel):
                 yield from value._describe()
@@ -125,9 +132,12 @@ class Kernel:
             "fastmath": _FASTMATH if self._reorder else {"contract"},
             "no_cfunc_wrapper": True,  # not called from C, nor helpers from Python: less to compile
         }
-        if self._inline:
-            options["no_cpython_wrapper"] = True
-            return njit(**options)(function)
+        signature = self._signature
+        if self._inline or self._shared:
+            inner = njit(no_cpython_wrapper=True, **options)(function)
+            if self._inline:
+                return inner
+            function, signature = _forking(function, inner, signature)
         folder = self._cache_folder()
         if not folder.exists():
             _announce(folder.parent)
@@ -137,7 +147,7 @@ class Kernel:
             dispatcher = njit(cache=True, **options)(function)
         finally:
             config.CACHE_DIR = before
-        dispatcher.compile(self._signature)
+        dispatcher.compile(signature)
         dispatcher.disable_compile()
         return dispatcher
 
@@ -158,14 +168,56 @@ class Kernel:
 
         import numpy as np
 
+        bounds = len(_bounds(function)) if self._shared else 0
+
         def plain(*args: Any) -> Any:
+            if self._shared:
+                *args, total, _step, _parts, _board = args
+                args = [*args, 0, total, 0][: len(args) + bounds]
             with np.errstate(all="ignore"):  # as compiled code does
                 return function(*args)
 
         return plain
 
 
-def kernel(signature: str, reorder: bool = True) -> Callable[[Callable[..., Any]], Kernel]:
+def _bounds(function: Callable[..., Any]) -> list[str]:
+    """Return the names of the last arguments of a shared kernel: lo, hi and maybe worker."""
+    code = function.__code__
+    names = list(code.co_varnames[: code.co_argcount])
+    return names[names.index("lo") :]
+
+
+def _forking(
+    function: Callable[..., Any], inner: Any, signature: str
+) -> tuple[types.FunctionType, Any]:
+    """Return a function (..., total, step, parts, board) that shares out ``inner``, and its types.
+
+    Args:
+        function: (..., lo, hi) or (..., lo, hi, worker), of that signature.
+        inner: the same, compiled by Numba when it is typed.
+    """
+    import numba
+    from numba.core import sigutils
+
+    from protonet.kernels.fork import fork
+
+    kinds: tuple[Any, ...]
+    kinds, _ = sigutils.normalize_signature(signature)
+    given = kinds[: len(kinds) - len(_bounds(function))]
+    names = ", ".join(function.__code__.co_varnames[: len(given)])
+    rest = "_total, _step, _parts, _board"
+    source = f"lambda {names}, {rest}: _fork(_inner, ({names},), {rest})"
+    # Numba looks for the file that a function comes from
+    code = compile(source, function.__code__.co_filename, "eval")
+    made = eval(code, {"_fork": fork, "_inner": inner})
+    made.__name__, made.__qualname__ = function.__name__, function.__qualname__
+    made.__module__ = function.__module__
+    return made, numba.types.void(*given, *[numba.types.int64] * 4)
+
+
+def kernel(
+    signature: str, reorder: bool = True, shared: bool = False
+) -> Callable[[Callable[..., Any]], Kernel]:
     """Decorate a plain-loop function as a kernel.
 
     Args:
@@ -173,10 +225,14 @@ def kernel(signature: str, reorder: bool = True) -> Callable[[Callable[..., Any]
             ``"void(float32[::1], float32[::1], int64, int64)"``. ``"inline"`` makes a helper that
             is called by other kernels only and takes their types.
         reorder: whether LLVM may change the order of sums and factor products out.
+        shared: threads share its loop: its last arguments are lo and hi, the part of the loop to
+            do, or lo, hi and worker, which tells their scratch memory apart. It is called by
+            ``threads.share``.
     """
 
     def decorate(function: Callable[..., Any]) -> Kernel:
-        return Kernel(function, signature, inline=signature == "inline", reorder=reorder)
+        inline = signature == "inline"
+        return Kernel(function, signature, inline=inline, reorder=reorder, shared=shared)
 
     return decorate
 

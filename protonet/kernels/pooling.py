@@ -50,7 +50,8 @@ def largest(
 
 @kernel(
     "void(float32[:,:,::1], float32[:,:,::1], int32[:,:,::1],"
-    " int64, int64, int64, int64, int64, int64, int64, int64)"
+    " int64, int64, int64, int64, int64, int64, int64, int64)",
+    shared=True,
 )
 def _max_forward(
     x: Array, y: Array, mask: Mask,
@@ -62,7 +63,7 @@ def _max_forward(
                 largest(x[p], y[p], mask[p], i, j, kh, kw, sh, sw, ph, pw)
 
 
-@kernel("void(float32[:,:,::1], int32[:,:,::1], float32[:,::1], int64, int64)")
+@kernel("void(float32[:,:,::1], int32[:,:,::1], float32[:,::1], int64, int64)", shared=True)
 def _max_backward(dy: Array, mask: Mask, dx: Array, lo: int, hi: int) -> None:
     for p in range(lo, hi):
         dx[p, :] = 0
@@ -74,7 +75,8 @@ def _max_backward(dy: Array, mask: Mask, dx: Array, lo: int, hi: int) -> None:
 
 @kernel(
     "void(float32[:,:,::1], float32[:,:,::1],"
-    " int64, int64, int64, int64, int64, int64, int64, int64)"
+    " int64, int64, int64, int64, int64, int64, int64, int64)",
+    shared=True,
 )
 def _average_forward(
     x: Array, y: Array,
@@ -95,7 +97,8 @@ def _average_forward(
 
 @kernel(
     "void(float32[:,:,::1], float32[:,:,::1],"
-    " int64, int64, int64, int64, int64, int64, int64, int64)"
+    " int64, int64, int64, int64, int64, int64, int64, int64)",
+    shared=True,
 )
 def _average_backward(
     dy: Array, dx: Array,
@@ -125,18 +128,14 @@ def max_forward(x: Array, window: Window, y: Array, mask: Mask) -> None:
     if window == SQUARES:
         from protonet.kernels import pooling_squares
 
-        threads.run(
-            len(xs),
-            lambda lo, hi, worker: pooling_squares.max_forward(xs, ys, masks, lo, hi),
-            _grain(x),
-        )
+        threads.share(pooling_squares.max_forward, len(xs), xs, ys, masks, grain=_grain(x))
         return
     forward = _max_forward
     if window.stride[1] <= 2:
         from protonet.kernels import pooling_rows
 
         forward = pooling_rows.VARIANTS[window.stride[1]]
-    threads.run(len(xs), lambda lo, hi, worker: forward(xs, ys, masks, *numbers, lo, hi), _grain(x))
+    threads.share(forward, len(xs), xs, ys, masks, *numbers, grain=_grain(x))
 
 
 def max_backward(dy: Array, mask: Mask, window: Window, dx: Array) -> None:
@@ -145,16 +144,10 @@ def max_backward(dy: Array, mask: Mask, window: Window, dx: Array) -> None:
     if window == SQUARES:
         from protonet.kernels import pooling_squares
 
-        threads.run(
-            len(dxs),
-            lambda lo, hi, worker: pooling_squares.max_backward(dys, masks, dxs, lo, hi),
-            _grain(dx),
-        )
+        threads.share(pooling_squares.max_backward, len(dxs), dys, masks, dxs, grain=_grain(dx))
         return
     flat = dxs.reshape(len(dxs), -1)
-    threads.run(
-        len(dxs), lambda lo, hi, worker: _max_backward(dys, masks, flat, lo, hi), _grain(dx)
-    )
+    threads.share(_max_backward, len(dxs), dys, masks, flat, grain=_grain(dx))
 
 
 def average_forward(x: Array, window: Window, y: Array) -> None:
@@ -165,18 +158,14 @@ def average_forward(x: Array, window: Window, y: Array) -> None:
     """
     xs, ys = _planes(x), _planes(y)
     numbers = _numbers(window)
-    threads.run(
-        len(xs), lambda lo, hi, worker: _average_forward(xs, ys, *numbers, lo, hi), _grain(x)
-    )
+    threads.share(_average_forward, len(xs), xs, ys, *numbers, grain=_grain(x))
 
 
 def average_backward(dy: Array, window: Window, dx: Array) -> None:
     """Write dx: each dy is shared equally by the values of its window."""
     dys, dxs = _planes(dy), _planes(dx)
     numbers = _numbers(window)
-    threads.run(
-        len(dxs), lambda lo, hi, worker: _average_backward(dys, dxs, *numbers, lo, hi), _grain(dx)
-    )
+    threads.share(_average_backward, len(dxs), dys, dxs, *numbers, grain=_grain(dx))
 
 
 def _planes(a: Any) -> Any:

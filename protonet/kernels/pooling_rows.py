@@ -17,7 +17,8 @@ STRIDE = 0
 
 @kernel(
     "void(float32[:,:,::1], float32[:,:,::1], int32[:,:,::1],"
-    " int64, int64, int64, int64, int64, int64, int64, int64)"
+    " int64, int64, int64, int64, int64, int64, int64, int64)",
+    shared=True,
 )
 def max_forward(
     x: Array, y: Array, mask: Mask,

@@ -49,7 +49,7 @@ _forward_uncut = _uncut.variant("_forward", whole=largest_squares, part=largest_
 _backward_uncut = _uncut.variant("_backward", whole=spread_squares, part=spread_squares_part)
 
 
-@kernel("void(float32[:,:,::1], float32[:,:,::1], int32[:,:,::1], int64, int64)")
+@kernel("void(float32[:,:,::1], float32[:,:,::1], int32[:,:,::1], int64, int64)", shared=True)
 def max_forward(x: Array, y: Array, mask: Mask, lo: int, hi: int) -> None:
     """Write y and mask of images lo to hi - 1."""
     H, W, height, width = x.shape[1], x.shape[2], y.shape[1], y.shape[2]
@@ -60,7 +60,7 @@ def max_forward(x: Array, y: Array, mask: Mask, lo: int, hi: int) -> None:
                 largest(x[p], y[p], mask[p], i, j, 2, 2, 2, 2, 0, 0)
 
 
-@kernel("void(float32[:,:,::1], int32[:,:,::1], float32[:,:,::1], int64, int64)")
+@kernel("void(float32[:,:,::1], int32[:,:,::1], float32[:,:,::1], int64, int64)", shared=True)
 def max_backward(dy: Array, mask: Mask, dx: Array, lo: int, hi: int) -> None:
     """Write dx of images lo to hi - 1."""
     H, W, height, width = dx.shape[1], dx.shape[2], dy.shape[1], dy.shape[2]

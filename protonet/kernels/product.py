@@ -37,7 +37,8 @@ from protonet.kernels.simd import (
     ZEROS,  # where in the bias there are as many zeros as a panel is wide
     CHUNK,  # rows of C in an item of work
     NARROW,  # whether the narrow tile is used
-) = range(11)
+    BY_ROWS,  # whether an item of work is a chunk of whole rows
+) = range(12)
 
 STRETCH = 256  # rows of B that are packed at once
 GROUP = 10  # panels that are packed at once
@@ -86,33 +87,43 @@ def _pack(
 
 
 @kernel(
-    "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[::1],"
-    " int64[::1], int64[::1], int64, int64)"
+    "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[:,::1], float32[:,::1],"
+    " int64[::1], int64, int64, int64)",
+    shared=True,
 )
 def multiply(
-    a: Array, b: Array, c: Array, bias: Array, packed: Array, edge: Array, run: Ints,
-    numbers: Ints, lo: int, hi: int,
+    a: Array, b: Array, c: Array, bias: Array, panels_of: Array, edges: Array, numbers: Ints,
+    lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
-    """Write items lo to hi - 1 of C = op(A) op(B) + bias, or + C. An item is a panel's chunk.
+    """Write items lo to hi - 1 of C = op(A) op(B) + bias, or + C.
+
+    An item is a panel's chunk of rows, or with BY_ROWS a chunk of all panels.
 
     Args:
         a: of as many rows as a tile at least.
         bias: as long as all panels are wide.
-        packed, edge: scratch memory for GROUP panels, and for one tile.
-        run: three zeros, of which the last is written.
+        panels_of, edges: scratch memory of each worker, for GROUP panels and for one tile.
     """
+    packed, edge, run = panels_of[worker], edges[worker], np.zeros(3, np.int64)
     M, N, K = numbers[ROWS_OF_C], numbers[COLUMNS_OF_C], numbers[DEPTH]
     narrow = numbers[NARROW] != 0
     width = LANES if narrow else TILE_COLUMNS * LANES
     rows = NARROW_ROWS if narrow else TILE_ROWS
     chunks = (M + numbers[CHUNK] - 1) // numbers[CHUNK]
-    item = lo
+    panels = (N + width - 1) // width
+    item, panel, group = lo, 0, 0
     while item < hi:
-        panel, first_chunk = item // chunks, item % chunks
-        group, last_chunk = 1, min(chunks, first_chunk + hi - item)
-        if last_chunk - first_chunk == chunks:
-            group = min(GROUP, (hi - item) // chunks)
-        item += group * (last_chunk - first_chunk)
+        if numbers[BY_ROWS]:
+            first_chunk, last_chunk = lo, hi
+            panel += group
+            group = min(GROUP, panels - panel)
+            item = hi if panel + group == panels else lo
+        else:
+            panel, first_chunk = item // chunks, item % chunks
+            group, last_chunk = 1, min(chunks, first_chunk + hi - item)
+            if last_chunk - first_chunk == chunks:
+                group = min(GROUP, (hi - item) // chunks)
+            item += group * (last_chunk - first_chunk)
         top, bottom = first_chunk * numbers[CHUNK], min(M, last_chunk * numbers[CHUNK])
         for k in range(0, max(K, 1), STRETCH):
             depth = min(STRETCH, K - k)
@@ -155,7 +166,7 @@ def multiply(
                                 c[to + j] = edge[i * width + j] + old
 
 
-@kernel("void(float32[:,::1], float32[:,::1], int64, int64)")
+@kernel("void(float32[:,::1], float32[:,::1], int64, int64)", shared=True)
 def transpose_matrix(a: Array, result: Array, lo: int, hi: int) -> None:
     """Write columns lo to hi - 1 of the transposed of a, in squares."""
     rows, columns = a.shape

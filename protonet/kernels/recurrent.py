@@ -6,7 +6,6 @@ import numpy as np
 
 from protonet.blob import Array
 from protonet.kernels import cpu, scratch, threads
-from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.gemm import TILES
 from protonet.kernels.jit import Kernel
 from protonet.kernels.kept import Kept
@@ -37,15 +36,12 @@ def forward(
     kernel, rows, columns = _kernels(cell, N)[0], *_tile(N)
     packed, width = _packed(w, True, columns, kept, version)
 
-    def task(lo: int, hi: int, worker: int) -> None:
-        count = (hi - lo) * rows
-        kernel(
-            packed, z, cont, first, cells, h, h_before,
-            scratch.get("rows", count * H)[: count * H],
-            scratch.get("sums", count * width)[: count * width], _run(), lo, hi,
-        )  # fmt: skip
-
-    threads.run(-(-N // rows), task, _grain(w, T * rows))
+    blocks, grain = -(-N // rows), _grain(w, T * rows)
+    count = blocks * rows  # that a worker may have to do; what it does not is never touched
+    threads.share(
+        kernel, blocks, packed, z, cont, first, cells, h, h_before,
+        scratch.each("rows", count * H), scratch.each("sums", count * width), width, grain=grain,
+    )  # fmt: skip
 
 
 def backward(
@@ -57,15 +53,13 @@ def backward(
     packed, width = _packed(w, False, columns, Kept(), None)
     dc = np.zeros((N, H), np.float32)
 
-    def task(lo: int, hi: int, worker: int) -> None:
-        count, gates = (hi - lo) * rows, len(w)
-        kernel(
-            packed, z, cont, cells, h, dh, dz, dc,
-            scratch.get("rows", count * gates)[: count * gates],
-            scratch.get("sums", count * width)[: count * width], _run(), lo, hi,
-        )  # fmt: skip
-
-    threads.run(-(-N // rows), task, _grain(w, T * rows))
+    blocks, grain = -(-N // rows), _grain(w, T * rows)
+    count = blocks * rows  # that a worker may have to do; what it does not is never touched
+    threads.share(
+        kernel, blocks, packed, z, cont, cells, h, dh, dz, dc,
+        scratch.each("rows", count * len(w)), scratch.each("sums", count * width), width,
+        grain=grain,
+    )  # fmt: skip
 
 
 def _tile(streams: int) -> tuple[int, int]:
@@ -91,17 +85,16 @@ def _packed(
     panels = -(-wide // width)
     packed, there = kept.take(version, panels * width * depth)
     if not there:
-        threads.run(
+        threads.share(
+            recurrence.pack,
             panels,
-            lambda lo, hi, worker: recurrence.pack(w, transposed, width, packed, lo, hi),
-            max(1, BLOCK_WORK // (width * depth)),
+            w,
+            transposed,
+            width,
+            packed,
+            grain=max(1, BLOCK_WORK // (width * depth)),
         )
     return packed, panels * width
-
-
-def _run() -> Ints:
-    """Return the table of one run of steps for a tile, and zeros for its sums to begin with."""
-    return np.zeros(3 + cpu.lanes(), np.int64)
 
 
 def _grain(w: Array, rows: int) -> int:

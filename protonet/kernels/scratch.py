@@ -9,6 +9,9 @@ from __future__ import annotations
 import threading
 
 from protonet.blob import Array, aligned_zeros
+from protonet.kernels import threads
+
+_ROUND = 32  # values: no two workers write to the same or to neighbouring cache lines
 
 
 class _Buffers(threading.local):
@@ -29,3 +32,9 @@ def get(name: str, count: int) -> Array:
     if buffer is None or buffer.size < count:
         buffer = _buffers.by_name[name] = aligned_zeros(count)
     return buffer
+
+
+def each(name: str, count: int) -> Array:
+    """Return at least ``count`` such values for each worker of a shared kernel, (workers, ...)."""
+    size = -(-count // _ROUND) * _ROUND
+    return get(name, threads.count() * size)[: threads.count() * size].reshape(-1, size)

@@ -9,7 +9,7 @@ from protonet.kernels import threads
 from protonet.kernels.jit import kernel
 
 
-@kernel("void(float32[:,:,::1], float32[:,:,::1], int64, int64)")
+@kernel("void(float32[:,:,::1], float32[:,:,::1], int64, int64)", shared=True)
 def _forward(x: Array, y: Array, lo: int, hi: int) -> None:
     C, inner = x.shape[1], x.shape[2]
     for n in range(lo, hi):
@@ -26,7 +26,7 @@ def _forward(x: Array, y: Array, lo: int, hi: int) -> None:
                 y[n, c, i] /= total
 
 
-@kernel("void(float32[:,:,::1], float32[:,:,::1], float32[:,:,::1], int64, int64)")
+@kernel("void(float32[:,:,::1], float32[:,:,::1], float32[:,:,::1], int64, int64)", shared=True)
 def _backward(y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
     C, inner = y.shape[1], y.shape[2]
     for n in range(lo, hi):
@@ -40,12 +40,12 @@ def _backward(y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
 
 def forward(x: Array, y: Array) -> None:
     """Write y[:, c] = exp(x[:, c]) / sum over c, without overflow. x, y: (outer, C, inner)."""
-    threads.run(len(x), lambda lo, hi, worker: _forward(x, y, lo, hi), _grain(x))
+    threads.share(_forward, len(x), x, y, grain=_grain(x))
 
 
 def backward(y: Array, dy: Array, dx: Array) -> None:
     """Write dx = y (dy - sum over c of dy y). y, dy, dx: (outer, C, inner); dx may be dy."""
-    threads.run(len(y), lambda lo, hi, worker: _backward(y, dy, dx, lo, hi), _grain(y))
+    threads.share(_backward, len(y), y, dy, dx, grain=_grain(y))
 
 
 def _grain(x: Array) -> int:

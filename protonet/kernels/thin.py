@@ -6,7 +6,10 @@ from protonet.blob import Array
 from protonet.kernels.jit import kernel
 
 
-@kernel("void(float32[:,::1], float32[:,::1], float32[:,::1], float32[::1], boolean, int64, int64)")
+@kernel(
+    "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[::1], boolean, int64, int64)",
+    shared=True,
+)
 def times_transposed(
     a: Array, b: Array, c: Array, bias: Array, keep: bool, lo: int, hi: int
 ) -> None:
@@ -21,7 +24,10 @@ def times_transposed(
             c[m, n] = total + (c[m, n] if keep else bias[n])
 
 
-@kernel("void(float32[:,::1], float32[:,::1], float32[:,::1], float32[::1], boolean, int64, int64)")
+@kernel(
+    "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[::1], boolean, int64, int64)",
+    shared=True,
+)
 def times(a: Array, b: Array, c: Array, bias: Array, keep: bool, lo: int, hi: int) -> None:
     """Write columns lo to hi - 1 of c = a b + bias, or + c. a: (M, K), b: (K, N), c: (M, N)."""
     M, K = a.shape

@@ -16,7 +16,7 @@ GRAIN = 32768  # values for which a thread of its own is worth while
 PARTIAL = 4096  # a sum is made of partial sums over so many values, whatever the threads
 
 
-@kernel("void(float32[::1], float64[::1], int64, int64)")
+@kernel("void(float32[::1], float64[::1], int64, int64)", shared=True)
 def _squares(a: Array, partials: Doubles, lo: int, hi: int) -> None:
     for p in range(lo, hi):
         total = 0.0
@@ -25,13 +25,13 @@ def _squares(a: Array, partials: Doubles, lo: int, hi: int) -> None:
         partials[p] = total
 
 
-@kernel("void(float32[::1], float32, int64, int64)")
+@kernel("void(float32[::1], float32, int64, int64)", shared=True)
 def _scale(a: Array, factor: float, lo: int, hi: int) -> None:
     for i in range(lo, hi):
         a[i] *= factor
 
 
-@kernel("void(float32[::1], float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], int64, int64)", shared=True)
 def _zeros(a: Array, partials: Array, lo: int, hi: int) -> None:
     """Write sums of 0 · a, which are not 0 where a is not finite."""
     for p in range(lo, hi):
@@ -44,7 +44,7 @@ def _zeros(a: Array, partials: Array, lo: int, hi: int) -> None:
 def all_finite(a: Array) -> bool:
     """Return whether a flat array has neither NaN nor infinity."""
     partials = np.empty(-(-a.size // PARTIAL), np.float32)
-    threads.run(partials.size, lambda lo, hi, worker: _zeros(a, partials, lo, hi), 16)
+    threads.share(_zeros, partials.size, a, partials, grain=16)
     # where the compiler adds before it multiplies, large values may overflow
     return not partials.any() or bool(np.isfinite(a).all())
 
@@ -52,10 +52,10 @@ def all_finite(a: Array) -> bool:
 def sum_of_squares(a: Array) -> float:
     """Return the sum of squares of a flat array, in double precision, in a fixed order."""
     partials = np.empty(-(-a.size // PARTIAL), np.float64)
-    threads.run(partials.size, lambda lo, hi, worker: _squares(a, partials, lo, hi), 8)
+    threads.share(_squares, partials.size, a, partials, grain=8)
     return float(sum(partials.tolist()))
 
 
 def scale(a: Array, factor: float) -> None:
     """Multiply a flat array by a factor."""
-    threads.run(a.size, lambda lo, hi, worker: _scale(a, np.float32(factor), lo, hi), GRAIN)
+    threads.share(_scale, a.size, a, np.float32(factor), grain=GRAIN)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from protonet.blob import Array
 from protonet.kernels import simd
 from protonet.kernels.correlation import stage
@@ -18,7 +20,7 @@ from protonet.kernels.correlation_plan import (
     Ints,
 )
 from protonet.kernels.jit import kernel
-from protonet.kernels.simd import VECTOR_BYTES
+from protonet.kernels.simd import LANES, VECTOR_BYTES
 from protonet.kernels.weight_gradient_plan import (
     BAND_BOTTOM,
     BAND_FIRST,
@@ -87,59 +89,70 @@ def _copy(dy: Array, scratch: Array, image: int, group: int, band: Ints, numbers
 
 
 @kernel(
-    "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], int64[::1],"
-    " int64[::1], int64[:,::1], int64[:,::1], int64, int64, int64, int64, int64)"
+    "void(float32[::1], float32[::1], float32[::1], float32[:,::1], int64[:,::1],"
+    " int64[::1], int64[:,::1], int64[:,::1], int64[::1], int64, int64, int64)",
+    shared=True,
 )
 def sum_products(
-    x: Array, dy: Array, sums: Array, scratch: Array, zeros: Array, runs: Ints,
-    numbers: Ints, bands: Ints, strips: Ints,
-    part: int, first_band: int, last_band: int, lo: int, hi: int,
+    x: Array, dy: Array, sums: Array, memory: Array, tables: Ints,
+    numbers: Ints, bands: Ints, strips: Ints, cuts: Ints, lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
-    """Sum dy times x over some bands for blocks lo to hi - 1 of output channels.
+    """Sum dy times x, parts lo to hi - 1 of the bands, or if there is one part blocks of channels.
 
     Args:
-        sums: ``[part][group][channel][value]``, of which those blocks are written.
-        zeros: LANES zeros.
+        sums: ``[part][group][channel][value]``.
+        memory, tables: scratch memory of each worker, for what is staged and for runs.
+        cuts: at which bands parts begin.
     """
+    zeros = np.zeros(LANES, np.float32)
+    scratch, runs = memory[worker], tables[worker]
     channels, groups, blocks = numbers[OUTPUT_CHANNELS], numbers[GROUPS], numbers[BLOCKS]
     plane, source_image = numbers[OUTPUT_PLANE], numbers[SOURCE_PLANE] * numbers[SOURCE_CHANNELS]
     staged = scratch.ctypes.data
     out_row = numbers[ROW_VALUES] * 4
-    for group in range(lo // blocks, (hi + blocks - 1) // blocks):
-        for index in range(first_band, last_band):
-            band = bands[index]
-            image, rows = band[BAND_IMAGE], band[BAND_LAST] - band[BAND_FIRST]
-            for i in range(band[BAND_IMAGES]):
-                source = x.ctypes.data + ((image + i) * groups + group) * source_image
-                first = band[BAND_FIRST]
-                stage(source, scratch, first, first + rows, first - i * rows, 1, numbers)
-            a_row = plane
-            a = dy.ctypes.data + (image * groups + group) * channels * plane
-            a += band[BAND_TOP] * numbers[OUTPUT_WIDTH] * 4
-            if numbers[COPIED]:
-                _copy(dy, scratch, image, group, band, numbers)
-                a_row, a = numbers[COPY_ROW], staged + numbers[COPIED]
-            for s in range(strips.shape[0]):
-                count = _find_runs(runs, band, strips[s, STRIP_KERNEL_ROW], numbers)
-                for t in range(strips[s, STRIP_TILES]):
-                    value = t * COLUMNS * VECTOR_BYTES
-                    b = staged + strips[s, STRIP_OFFSET] + value
-                    for block in range(max(lo, group * blocks), min(hi, (group + 1) * blocks)):
-                        # The last block reaches back rather than past the last channel.
-                        first = max(0, min((block - group * blocks) * ROWS, channels - ROWS))
-                        out = sums.ctypes.data + part * numbers[PART_VALUES] * 4
-                        out += block * ROWS * out_row + strips[s, STRIP_SUMS] * 4 + value
-                        start, start_row, start_column = out, out_row, VECTOR_BYTES
-                        if index == first_band:
-                            start, start_row, start_column = zeros.ctypes.data, 0, 0
-                        tile(
-                            a + first * plane, a_row, 4, b, VECTOR_BYTES, numbers[POSITION_STEP],
-                            runs.ctypes.data, count, start, start_row, start_column,
-                            out, out_row, VECTOR_BYTES,
-                        )  # fmt: skip
+    alone = cuts.size == 2
+    for part in range(0 if alone else lo, 1 if alone else hi):
+        begin, end = (lo, hi) if alone else (0, groups * blocks)
+        for group in range(begin // blocks, (end + blocks - 1) // blocks):
+            for index in range(cuts[part], cuts[part + 1]):
+                band = bands[index]
+                image, rows = band[BAND_IMAGE], band[BAND_LAST] - band[BAND_FIRST]
+                for i in range(band[BAND_IMAGES]):
+                    source = x.ctypes.data + ((image + i) * groups + group) * source_image
+                    first = band[BAND_FIRST]
+                    stage(source, scratch, first, first + rows, first - i * rows, 1, numbers)
+                a_row = plane
+                a = dy.ctypes.data + (image * groups + group) * channels * plane
+                a += band[BAND_TOP] * numbers[OUTPUT_WIDTH] * 4
+                if numbers[COPIED]:
+                    _copy(dy, scratch, image, group, band, numbers)
+                    a_row, a = numbers[COPY_ROW], staged + numbers[COPIED]
+                for s in range(strips.shape[0]):
+                    count = _find_runs(runs, band, strips[s, STRIP_KERNEL_ROW], numbers)
+                    for t in range(strips[s, STRIP_TILES]):
+                        value = t * COLUMNS * VECTOR_BYTES
+                        b = staged + strips[s, STRIP_OFFSET] + value
+                        for block in range(
+                            max(begin, group * blocks), min(end, (group + 1) * blocks)
+                        ):
+                            # The last block reaches back rather than past the last channel.
+                            first = max(0, min((block - group * blocks) * ROWS, channels - ROWS))
+                            out = sums.ctypes.data + part * numbers[PART_VALUES] * 4
+                            out += block * ROWS * out_row + strips[s, STRIP_SUMS] * 4 + value
+                            start, start_row, start_column = out, out_row, VECTOR_BYTES
+                            if index == cuts[part]:
+                                start, start_row, start_column = zeros.ctypes.data, 0, 0
+                            tile(
+                                a + first * plane, a_row, 4, b, VECTOR_BYTES, numbers[POSITION_STEP],
+                                runs.ctypes.data, count, start, start_row, start_column,
+                                out, out_row, VECTOR_BYTES,
+                            )  # fmt: skip
 
 
-@kernel("void(float32[::1], float32[::1], int64[::1], int64[::1], int64, int64, int64, int64)")
+@kernel(
+    "void(float32[::1], float32[::1], int64[::1], int64[::1], int64, int64, int64, int64)",
+    shared=True,
+)
 def add_sums(
     sums: Array, dw: Array, places: Ints, numbers: Ints, parts: int, tile_rows: int,
     lo: int, hi: int,

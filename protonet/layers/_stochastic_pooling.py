@@ -18,7 +18,8 @@ from protonet.kernels.pooling import Window
 
 @kernel(
     "void(float32[:, :, ::1], int64[::1], float32[:, :, ::1], float32[:, :, ::1],"
-    " int32[:, :, ::1], int64, int64)"
+    " int32[:, :, ::1], int64, int64)",
+    shared=True,
 )
 def _draw(x: Array, window: Any, chance: Array, y: Array, mask: Any, lo: int, hi: int) -> None:
     """Draw for planes lo to hi. window: kernel h, w, stride h, w; chance: like y, 0 to 1."""
@@ -45,7 +46,7 @@ def _draw(x: Array, window: Any, chance: Array, y: Array, mask: Any, lo: int, hi
                 y[p, i, j] = x[p, where // W, where % W]
 
 
-@kernel("void(float32[:, :, ::1], int64[::1], float32[:, :, ::1], int64, int64)")
+@kernel("void(float32[:, :, ::1], int64[::1], float32[:, :, ::1], int64, int64)", shared=True)
 def _expect(x: Array, window: Any, y: Array, lo: int, hi: int) -> None:
     H, W = x.shape[1], x.shape[2]
     for p in range(lo, hi):
@@ -64,18 +65,14 @@ def draw(x: Array, window: Window, rng: np.random.Generator, y: Array, mask: Any
     chance = rng.random(y.shape, np.float32)
     xs, chances, ys, masks = _planes(x), _planes(chance), _planes(y), _planes(mask)
     numbers = np.array([*window.kernel, *window.stride])
-    threads.run(
-        len(xs),
-        lambda lo, hi, worker: _draw(xs, numbers, chances, ys, masks, lo, hi),
-        _grain(x),
-    )
+    threads.share(_draw, len(xs), xs, numbers, chances, ys, masks, grain=_grain(x))
 
 
 def expect(x: Array, window: Window, y: Array) -> None:
     """Write into y what :func:`draw` gives on average: Σ x² / Σ x, 0 where all is 0."""
     xs, ys = _planes(x), _planes(y)
     numbers = np.array([*window.kernel, *window.stride])
-    threads.run(len(xs), lambda lo, hi, worker: _expect(xs, numbers, ys, lo, hi), _grain(x))
+    threads.share(_expect, len(xs), xs, numbers, ys, grain=_grain(x))
 
 
 def _planes(a: Any) -> Any:

@@ -14,7 +14,7 @@ from protonet.layers._neuron import Neuron
 ZERO = np.float32(0)
 
 
-@kernel("void(float32[::1], float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], int64, int64)", shared=True)
 def absval_forward(x: Array, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi]."""
     x, y = x[lo:hi], y[lo:hi]
@@ -22,7 +22,7 @@ def absval_forward(x: Array, y: Array, lo: int, hi: int) -> None:
         y[i] = abs(x[i])
 
 
-@kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)", shared=True)
 def absval_backward(x: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
     """Write dx[lo:hi]."""
     x, dy, dx = x[lo:hi], dy[lo:hi], dx[lo:hi]
@@ -39,8 +39,8 @@ class AbsVal(Neuron):
     in_place = False
     grain: ClassVar[int] = 32768
 
-    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
-        absval_forward(x, y, lo, hi)
+    def values(self, x: Array, y: Array) -> None:
+        self.over(absval_forward, x, y)
 
-    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
-        absval_backward(x, dy, dx, lo, hi)
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
+        self.over(absval_backward, x, dy, dx)

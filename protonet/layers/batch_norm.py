@@ -23,7 +23,7 @@ from protonet.blob import Array, Blob
 from protonet.errors import GraphError
 from protonet.kernels import threads
 from protonet.kernels.finish import Finish
-from protonet.kernels.jit import kernel
+from protonet.kernels.jit import Kernel, kernel
 from protonet.layer import TEST, Layer, register
 from protonet.schema import caffe_pb2 as pb
 
@@ -74,7 +74,8 @@ def normalize(
 
 @kernel(
     "void(float32[::1], float64, float64[::1], float64[::1], float64[::1], float32[::1],"
-    " int64, int64, int64, int64, int64, int64)"
+    " int64, int64, int64, int64, int64, int64)",
+    shared=True,
 )
 def batch_forward(
     x: Array,
@@ -103,7 +104,8 @@ def batch_forward(
 
 @kernel(
     "void(float32[::1], float64[::1], float64[::1], float32[::1], int64, int64, int64, int64,"
-    " int64)"
+    " int64)",
+    shared=True,
 )
 def running_forward(
     x: Array, mean: Stats, factor: Stats, y: Array, N: int, C: int, D: int, lo: int, hi: int
@@ -114,7 +116,8 @@ def running_forward(
 
 @kernel(
     "void(float32[::1], float32[::1], float64[::1], float64[::1], float64[::1], float64[::1],"
-    " float32[::1], int64, int64, int64, int64, int64, int64)"
+    " float32[::1], int64, int64, int64, int64, int64, int64)",
+    shared=True,
 )
 def batch_backward(
     x: Array,
@@ -195,18 +198,11 @@ class BatchNorm(Layer):
         n, c, d = self.n, self.c, self.d
         if self.running:
             self.mean, self.factor = self._statistics()
-            self._by_channel(
-                lambda lo, hi, worker: running_forward(
-                    x, self.mean, self.factor, y, n, c, d, lo, hi
-                )
-            )
+            self._by_channel(running_forward, x, self.mean, self.factor, y, n, c, d)
             return
         self.mean, self.factor, var = np.empty(c), np.empty(c), np.empty(c)
-        self._by_channel(
-            lambda lo, hi, worker: batch_forward(
-                x, eps, self.mean, var, self.factor, y, n, c, d, self._block(), lo, hi
-            )
-        )
+        block = self._block()
+        self._by_channel(batch_forward, x, eps, self.mean, var, self.factor, y, n, c, d, block)
         self._remember(var)
 
     def maps_channels(self, bottom: list[Blob]) -> str:
@@ -237,19 +233,14 @@ class BatchNorm(Layer):
         n, c, d = self.n, self.c, self.d
         plain, scaled = np.zeros(c), np.zeros(c)
         if self.running:
-            self._by_channel(
-                lambda lo, hi, worker: running_forward(dy, plain, self.factor, dx, n, c, d, lo, hi)
-            )
+            self._by_channel(running_forward, dy, plain, self.factor, dx, n, c, d)
         else:
-            self._by_channel(
-                lambda lo, hi, worker: batch_backward(
-                    x, dy, self.mean, self.factor, plain, scaled, dx, n, c, d, self._block(), lo, hi
-                )
-            )
+            sums, sizes = (plain, scaled), (n, c, d, self._block())
+            self._by_channel(batch_backward, x, dy, self.mean, self.factor, *sums, dx, *sizes)
 
-    def _by_channel(self, task: threads.Task) -> None:
+    def _by_channel(self, kernel: Kernel, *args: Any) -> None:
         values = max(self.n * self.d, 1)
-        threads.run(self.c, task, max(GRAIN // values, 1))
+        threads.share(kernel, self.c, *args, grain=max(GRAIN // values, 1))
 
     def _block(self) -> int:
         return max(ROW // max(self.d, 1), 1)

@@ -19,7 +19,7 @@ from protonet.layers._neuron import Neuron
 ZERO, ONE = np.float32(0), np.float32(1)
 
 
-@kernel("void(float32[::1], float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], int64, int64)", shared=True)
 def bnll_forward(x: Array, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi]; e is raised to negative numbers only, so nothing overflows.
 
@@ -31,7 +31,7 @@ def bnll_forward(x: Array, y: Array, lo: int, hi: int) -> None:
         y[i] = (v if v > 0 else ZERO) + math.log(1.0 + np.float64(exp(-abs(v))))
 
 
-@kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)", shared=True)
 def bnll_backward(x: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
     """Write dx[lo:hi]."""
     x, dy, dx = x[lo:hi], dy[lo:hi], dx[lo:hi]
@@ -46,8 +46,8 @@ class BNLL(Neuron):
 
     grain: ClassVar[int] = 2048
 
-    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
-        bnll_forward(x, y, lo, hi)
+    def values(self, x: Array, y: Array) -> None:
+        self.over(bnll_forward, x, y)
 
-    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
-        bnll_backward(x, dy, dx, lo, hi)
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
+        self.over(bnll_backward, x, dy, dx)

@@ -17,7 +17,7 @@ from protonet.layers._neuron import Neuron
 ZERO = np.float32(0)
 
 
-@kernel("void(float32[::1], float32, float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32, float32, float32[::1], int64, int64)", shared=True)
 def clip_forward(x: Array, low: float, high: float, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi]."""
     x, y = x[lo:hi], y[lo:hi]
@@ -27,7 +27,9 @@ def clip_forward(x: Array, low: float, high: float, y: Array, lo: int, hi: int) 
         y[i] = high if v > high else v
 
 
-@kernel("void(float32[::1], float32[::1], float32, float32, float32[::1], int64, int64)")
+@kernel(
+    "void(float32[::1], float32[::1], float32, float32, float32[::1], int64, int64)", shared=True
+)
 def clip_backward(
     x: Array, dy: Array, low: float, high: float, dx: Array, lo: int, hi: int
 ) -> None:
@@ -56,8 +58,8 @@ class Clip(Neuron):
         self.low: float = p.min
         self.high: float = p.max
 
-    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
-        clip_forward(x, self.low, self.high, y, lo, hi)
+    def values(self, x: Array, y: Array) -> None:
+        self.over(clip_forward, x, self.low, self.high, y)
 
-    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
-        clip_backward(x, dy, self.low, self.high, dx, lo, hi)
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
+        self.over(clip_backward, x, dy, self.low, self.high, dx)

@@ -16,7 +16,7 @@ from protonet.layers._neuron import Neuron
 from protonet.random import generator
 
 
-@kernel("void(float32[::1], uint32[::1], uint32, float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], uint32[::1], uint32, float32, float32[::1], int64, int64)", shared=True)
 def keep(x: Array, draws: Any, threshold: int, scale: float, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi]: scale · x where the draw reaches the threshold, otherwise 0."""
     x, draws, y = x[lo:hi], draws[lo:hi], y[lo:hi]
@@ -43,14 +43,14 @@ class Dropout(Neuron):
             self._draws = generator().integers(0, 2**32, bottom[0].count, np.uint32)
         super().forward(bottom, top)
 
-    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
+    def values(self, x: Array, y: Array) -> None:
         if self.phase == TRAIN:
-            keep(x, self._draws, self._threshold, self._scale, y, lo, hi)
+            self.over(keep, x, self._draws, self._threshold, self._scale, y)
         elif y is not x:
-            y[lo:hi] = x[lo:hi]
+            np.copyto(y, x)
 
-    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
         if self.phase == TRAIN and self._draws is None:
-            dx[lo:hi] = 0  # nothing was let through yet
+            dx.fill(0)  # nothing was let through yet
         else:
-            self.values(dy, dx, lo, hi)
+            self.values(dy, dx)

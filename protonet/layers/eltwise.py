@@ -11,12 +11,14 @@ As BVLC Caffe 1.0.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from protonet.blob import Array, Blob
 from protonet.errors import GraphError
 from protonet.kernels import threads
-from protonet.kernels.jit import kernel
+from protonet.kernels.jit import Kernel, kernel
 from protonet.layer import Layer, register
 from protonet.schema import caffe_pb2 as pb
 
@@ -24,7 +26,9 @@ GRAIN = 32768
 ZERO = np.float32(0)
 
 
-@kernel("void(float32[::1], float32, float32[::1], float32, float32[::1], int64, int64)")
+@kernel(
+    "void(float32[::1], float32, float32[::1], float32, float32[::1], int64, int64)", shared=True
+)
 def weighted_sum(a: Array, p: float, b: Array, q: float, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi] = p · a + q · b."""
     a, b, y = a[lo:hi], b[lo:hi], y[lo:hi]
@@ -32,7 +36,7 @@ def weighted_sum(a: Array, p: float, b: Array, q: float, y: Array, lo: int, hi: 
         y[i] = p * a[i] + q * b[i]
 
 
-@kernel("void(float32[::1], float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32, float32[::1], int64, int64)", shared=True)
 def add_scaled(x: Array, p: float, y: Array, lo: int, hi: int) -> None:
     """Add p · x to y[lo:hi]."""
     x, y = x[lo:hi], y[lo:hi]
@@ -40,7 +44,7 @@ def add_scaled(x: Array, p: float, y: Array, lo: int, hi: int) -> None:
         y[i] += p * x[i]
 
 
-@kernel("void(float32[::1], float32[::1], float32[::1], int32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], float32[::1], int32[::1], int64, int64)", shared=True)
 def larger(a: Array, b: Array, y: Array, which: np.ndarray, lo: int, hi: int) -> None:
     """Write y[lo:hi] = max(a, b), and which is the larger one: 0 for a, 1 for b."""
     a, b, y, which = a[lo:hi], b[lo:hi], y[lo:hi], which[lo:hi]
@@ -50,7 +54,7 @@ def larger(a: Array, b: Array, y: Array, which: np.ndarray, lo: int, hi: int) ->
         which[i] = np.int32(0) if first else np.int32(1)
 
 
-@kernel("void(float32[::1], int32, float32[::1], int32[::1], int64, int64)")
+@kernel("void(float32[::1], int32, float32[::1], int32[::1], int64, int64)", shared=True)
 def raise_to(x: Array, index: int, y: Array, which: np.ndarray, lo: int, hi: int) -> None:
     """Put x into y[lo:hi], and its index into which, where it is larger than y."""
     x, y, which = x[lo:hi], y[lo:hi], which[lo:hi]
@@ -60,13 +64,37 @@ def raise_to(x: Array, index: int, y: Array, which: np.ndarray, lo: int, hi: int
         which[i] = index if more else which[i]
 
 
-@kernel("void(float32[::1], int32[::1], int32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], int32[::1], int32, float32[::1], int64, int64)", shared=True)
 def pick(dy: Array, which: np.ndarray, index: int, dx: Array, lo: int, hi: int) -> None:
     """Write dx[lo:hi]: dy where the value came from bottom ``index``, otherwise 0."""
     dy, which, dx = dy[lo:hi], which[lo:hi], dx[lo:hi]
     for i in range(dx.size):
         g = dy[i]
         dx[i] = g if which[i] == index else ZERO
+
+
+@kernel("void(float32[::1], float32, float32[::1], int64, int64)", shared=True)
+def scaled(x: Array, p: float, y: Array, lo: int, hi: int) -> None:
+    """Write y[lo:hi] = p · x."""
+    x, y = x[lo:hi], y[lo:hi]
+    for i in range(y.size):
+        y[i] = p * x[i]
+
+
+@kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)", shared=True)
+def product(a: Array, b: Array, y: Array, lo: int, hi: int) -> None:
+    """Write y[lo:hi] = a · b; y may be a."""
+    a, b, y = a[lo:hi], b[lo:hi], y[lo:hi]
+    for i in range(y.size):
+        y[i] = a[i] * b[i]
+
+
+@kernel("void(float32[::1], float32[::1], float32[::1], float32[::1], int64, int64)", shared=True)
+def quotient(y: Array, x: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
+    """Write dx[lo:hi] = y / x · dy."""
+    y, x, dy, dx = y[lo:hi], x[lo:hi], dy[lo:hi], dx[lo:hi]
+    for i in range(dx.size):
+        dx[i] = y[i] / x[i] * dy[i]
 
 
 @register("Eltwise")
@@ -100,50 +128,40 @@ class Eltwise(Layer):
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         x, y = [blob.data.reshape(-1) for blob in bottom], top[0].data.reshape(-1)
         if self.operation == pb.EltwiseParameter.SUM:
-            part = self._sum
+            _share(weighted_sum, x[0], self.coeff[0], x[1], self.coeff[1], y)
+            for a, p in zip(x[2:], self.coeff[2:], strict=True):
+                _share(add_scaled, a, p, y)
         elif self.operation == pb.EltwiseParameter.PROD:
-            part = self._product
+            _share(product, x[0], x[1], y)
+            for a in x[2:]:
+                _share(product, y, a, y)
         else:
-            part = self._maximum
             if self.which.size != y.size:
                 self.which = np.empty(y.size, np.int32)
-        threads.run(y.size, lambda lo, hi, worker: part(x, y, lo, hi), GRAIN)
-
-    def _sum(self, x: list[Array], y: Array, lo: int, hi: int) -> None:
-        weighted_sum(x[0], self.coeff[0], x[1], self.coeff[1], y, lo, hi)
-        for a, p in zip(x[2:], self.coeff[2:], strict=True):
-            add_scaled(a, p, y, lo, hi)
-
-    def _product(self, x: list[Array], y: Array, lo: int, hi: int) -> None:
-        np.multiply(x[0][lo:hi], x[1][lo:hi], out=y[lo:hi])
-        for a in x[2:]:
-            np.multiply(y[lo:hi], a[lo:hi], out=y[lo:hi])
-
-    def _maximum(self, x: list[Array], y: Array, lo: int, hi: int) -> None:
-        larger(x[0], x[1], y, self.which, lo, hi)
-        for i, a in enumerate(x[2:], start=2):
-            raise_to(a, i, y, self.which, lo, hi)
+            _share(larger, x[0], x[1], y, self.which)
+            for i, a in enumerate(x[2:], start=2):
+                _share(raise_to, a, i, y, self.which)
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
-        dy = top[0].diff.reshape(-1)
-        wanted = [i for i, asked in enumerate(propagate_down) if asked]
-        dx = {i: bottom[i].diff.reshape(-1) for i in wanted}
-        if self.operation == pb.EltwiseParameter.PROD:
-            x, y = [blob.data.reshape(-1) for blob in bottom], top[0].data.reshape(-1)
-            stable = self.param.eltwise_param.stable_prod_grad
+        y, dy = top[0].data.reshape(-1), top[0].diff.reshape(-1)
+        x = [blob.data.reshape(-1) for blob in bottom]
+        for i, (blob, wanted) in enumerate(zip(bottom, propagate_down, strict=True)):
+            if not wanted:
+                continue
+            dx = blob.diff.reshape(-1)
+            if self.operation == pb.EltwiseParameter.MAX:
+                _share(pick, dy, self.which, i, dx)
+            elif self.operation == pb.EltwiseParameter.SUM:
+                _share(scaled, dy, self.coeff[i], dx)
+            elif self.param.eltwise_param.stable_prod_grad:
+                factor = dy
+                for a in (*x[:i], *x[i + 1 :]):
+                    _share(product, factor, a, dx)
+                    factor = dx
+            else:
+                _share(quotient, y, x[i], dy, dx)
 
-        def part(lo: int, hi: int, worker: int) -> None:
-            for i in wanted:
-                if self.operation == pb.EltwiseParameter.MAX:
-                    pick(dy, self.which, i, dx[i], lo, hi)
-                elif self.operation == pb.EltwiseParameter.SUM:
-                    np.multiply(dy[lo:hi], np.float32(self.coeff[i]), out=dx[i][lo:hi])
-                elif stable:
-                    g = dy[lo:hi]
-                    for a in (*x[:i], *x[i + 1 :]):
-                        g = np.multiply(g, a[lo:hi], out=dx[i][lo:hi])
-                else:
-                    np.divide(y[lo:hi], x[i][lo:hi], out=dx[i][lo:hi])
-                    np.multiply(dx[i][lo:hi], dy[lo:hi], out=dx[i][lo:hi])
 
-        threads.run(dy.size, part, GRAIN)
+def _share(kernel: Kernel, first: Array, *args: Any) -> None:
+    """Call a shared kernel over all values of its first argument."""
+    threads.share(kernel, first.size, first, *args, grain=GRAIN)

@@ -15,7 +15,7 @@ from protonet.layers._neuron import Neuron
 ONE = np.float32(1)
 
 
-@kernel("void(float32[::1], float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32, float32[::1], int64, int64)", shared=True)
 def elu_forward(x: Array, alpha: float, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi]."""
     x, y = x[lo:hi], y[lo:hi]
@@ -24,7 +24,10 @@ def elu_forward(x: Array, alpha: float, y: Array, lo: int, hi: int) -> None:
         y[i] = v if v > 0 else alpha * (exp(v) - ONE)
 
 
-@kernel("void(float32[::1], float32[::1], float32[::1], float32, float32[::1], int64, int64)")
+@kernel(
+    "void(float32[::1], float32[::1], float32[::1], float32, float32[::1], int64, int64)",
+    shared=True,
+)
 def elu_backward(x: Array, y: Array, dy: Array, alpha: float, dx: Array, lo: int, hi: int) -> None:
     """Write dx[lo:hi]. x may be y as well: their signs agree."""
     x, y, dy, dx = x[lo:hi], y[lo:hi], dy[lo:hi], dx[lo:hi]
@@ -42,8 +45,8 @@ class ELU(Neuron):
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         self.alpha: float = self.param.elu_param.alpha
 
-    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
-        elu_forward(x, self.alpha, y, lo, hi)
+    def values(self, x: Array, y: Array) -> None:
+        self.over(elu_forward, x, self.alpha, y)
 
-    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
-        elu_backward(x, y, dy, self.alpha, dx, lo, hi)
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
+        self.over(elu_backward, x, y, dy, self.alpha, dx)

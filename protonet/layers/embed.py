@@ -24,7 +24,7 @@ def look_up(x: Array, w: Array, y: Array) -> int:
     return -1
 
 
-@kernel("void(float32[::1], float32[:, ::1], float32[:, ::1], int64, int64)")
+@kernel("void(float32[::1], float32[:, ::1], float32[:, ::1], int64, int64)", shared=True)
 def add_rows(x: Array, dy: Array, dw: Array, lo: int, hi: int) -> None:
     """Add columns lo to hi of each row of dy (M, N) to the row of dw (K, N) that x (M,) names."""
     for m in range(x.size):
@@ -79,7 +79,7 @@ class Embed(Layer):
         if self.param_propagate_down[0]:
             dw = self.blobs[0].diff
             grain = max(16, 16384 // max(1, len(x)))
-            threads.run(dw.shape[1], lambda lo, hi, worker: add_rows(x, dy, dw, lo, hi), grain)
+            threads.share(add_rows, dw.shape[1], x, dy, dw, grain=grain)
         if len(self.blobs) > 1 and self.param_propagate_down[1]:
             bias = self.blobs[1].diff
             bias += dy.sum(axis=0)

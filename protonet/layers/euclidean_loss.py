@@ -21,7 +21,7 @@ def squared_distance(a: Array, b: Array) -> float:
     return total
 
 
-@kernel("void(float32[::1], float32[::1], float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], float32, float32[::1], int64, int64)", shared=True)
 def scaled_difference(a: Array, b: Array, scale: float, out: Array, lo: int, hi: int) -> None:
     """Write scale · (a - b) to out[lo:hi]."""
     a, b, out = a[lo:hi], b[lo:hi], out[lo:hi]
@@ -56,4 +56,4 @@ class EuclideanLoss(Loss):
 
 
 def _fill(a: Array, b: Array, scale: float, out: Array) -> None:
-    threads.run(out.size, lambda lo, hi, worker: scaled_difference(a, b, scale, out, lo, hi), GRAIN)
+    threads.share(scaled_difference, out.size, a, b, scale, out, grain=GRAIN)

@@ -16,7 +16,7 @@ from protonet.layer import register
 from protonet.layers._neuron import Neuron
 
 
-@kernel("void(float32[::1], float32, float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32, float32, float32[::1], int64, int64)", shared=True)
 def exp_forward(x: Array, inner: float, outer: float, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi]."""
     x, y = x[lo:hi], y[lo:hi]
@@ -24,7 +24,7 @@ def exp_forward(x: Array, inner: float, outer: float, y: Array, lo: int, hi: int
         y[i] = outer * exp(inner * x[i])
 
 
-@kernel("void(float32[::1], float32[::1], float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], float32, float32[::1], int64, int64)", shared=True)
 def exp_backward(y: Array, dy: Array, inner: float, dx: Array, lo: int, hi: int) -> None:
     """Write dx[lo:hi]."""
     y, dy, dx = y[lo:hi], dy[lo:hi], dx[lo:hi]
@@ -49,8 +49,8 @@ class Exp(Neuron):
         except OverflowError:
             self.outer = math.inf  # as a float of Caffe's would be
 
-    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
-        exp_forward(x, self.inner, self.outer, y, lo, hi)
+    def values(self, x: Array, y: Array) -> None:
+        self.over(exp_forward, x, self.inner, self.outer, y)
 
-    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
-        exp_backward(y, dy, self.inner, dx, lo, hi)
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
+        self.over(exp_backward, y, dy, self.inner, dx)

@@ -12,6 +12,7 @@ import numpy as np
 
 from protonet.blob import Array, Blob
 from protonet.errors import DataError, GraphError
+from protonet.kernels import threads
 from protonet.kernels.jit import kernel
 from protonet.layer import register
 from protonet.layers._loss import is_ignored, label_at
@@ -43,7 +44,8 @@ def infogain(p: Array, label: Array, H: Array, ignored: float, sums: Array) -> i
 
 @kernel(
     "void(float32[:, :, ::1], float32[:, ::1], float32[:, ::1], float64, float32,"
-    " float32[:, :, ::1], int64, int64)"
+    " float32[:, :, ::1], int64, int64)",
+    shared=True,
 )
 def infogain_backward(
     p: Array, label: Array, H: Array, ignored: float, scale: float, dx: Array, lo: int, hi: int
@@ -119,5 +121,8 @@ class InfogainLoss(SoftmaxWithLoss):
         bad: int = infogain(p, label, self._rows, self.ignored, self.sums)
         return bad
 
-    def gradients(self, p: Array, label: Array, scale: float, dx: Array, lo: int, hi: int) -> None:
-        infogain_backward(p, label, self._rows, self.ignored, scale, dx, lo, hi)
+    def gradients(self, p: Array, label: Array, scale: float, dx: Array) -> None:
+        rows = self._rows
+        threads.share(
+            infogain_backward, len(p), p, label, rows, self.ignored, scale, dx, grain=self.grain
+        )

@@ -14,7 +14,7 @@ from protonet.layer import register
 from protonet.layers._neuron import Neuron
 
 
-@kernel("void(float32[::1], float32, float32, float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32, float32, float32, float32[::1], int64, int64)", shared=True)
 def log_forward(
     x: Array, scale: float, shift: float, factor: float, y: Array, lo: int, hi: int
 ) -> None:
@@ -24,7 +24,10 @@ def log_forward(
         y[i] = factor * math.log(scale * x[i] + shift)
 
 
-@kernel("void(float32[::1], float32[::1], float32, float32, float32, float32[::1], int64, int64)")
+@kernel(
+    "void(float32[::1], float32[::1], float32, float32, float32, float32[::1], int64, int64)",
+    shared=True,
+)
 def log_backward(
     x: Array, dy: Array, scale: float, shift: float, factor: float, dx: Array, lo: int, hi: int
 ) -> None:
@@ -52,8 +55,8 @@ class Log(Neuron):
         self.scale: float = p.scale
         self.shift: float = p.shift
 
-    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
-        log_forward(x, self.scale, self.shift, self.factor, y, lo, hi)
+    def values(self, x: Array, y: Array) -> None:
+        self.over(log_forward, x, self.scale, self.shift, self.factor, y)
 
-    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
-        log_backward(x, dy, self.scale, self.shift, self.factor, dx, lo, hi)
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
+        self.over(log_backward, x, dy, self.scale, self.shift, self.factor, dx)

@@ -32,7 +32,7 @@ def decay(s: Any, beta: Any) -> Any:
     return s**-beta
 
 
-@kernel("void(float32[:, :, ::1], boolean, int64, float32[:, :, ::1], int64, int64)")
+@kernel("void(float32[:, :, ::1], boolean, int64, float32[:, :, ::1], int64, int64)", shared=True)
 def sum_across(x: Array, square: bool, half: int, out: Array, lo: int, hi: int) -> None:
     """Write to rows lo to hi of out the sums of x, or x², over the channels within ``half``.
 
@@ -48,7 +48,7 @@ def sum_across(x: Array, square: bool, half: int, out: Array, lo: int, hi: int) 
                 out[n, c, d] += v * v if square else v
 
 
-@kernel("void(float32[:, :, ::1], boolean, int64, float32[:, :, ::1], int64, int64)")
+@kernel("void(float32[:, :, ::1], boolean, int64, float32[:, :, ::1], int64, int64)", shared=True)
 def sum_within(x: Array, square: bool, half: int, out: Array, lo: int, hi: int) -> None:
     """Write to planes lo to hi of out the sums of x, or x², over the places within ``half``.
 
@@ -67,7 +67,10 @@ def sum_within(x: Array, square: bool, half: int, out: Array, lo: int, hi: int) 
                     out[p, h, w] += total
 
 
-@kernel("void(float32[::1], float32[::1], float32, float32, float32, float32[::1], int64, int64)")
+@kernel(
+    "void(float32[::1], float32[::1], float32, float32, float32, float32[::1], int64, int64)",
+    shared=True,
+)
 def lrn_forward(
     x: Array, s: Array, alpha: float, beta: float, k: float, y: Array, lo: int, hi: int
 ) -> None:
@@ -79,7 +82,7 @@ def lrn_forward(
         y[i] = x[i] * decay(divisor, beta)
 
 
-@kernel("void(float32[::1], float32[::1], float32[::1], float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], float32[::1], float32[::1], int64, int64)", shared=True)
 def lrn_ratio(dy: Array, y: Array, s: Array, out: Array, lo: int, hi: int) -> None:
     """Write dy · y / s to out[lo:hi]."""
     dy, y, s, out = dy[lo:hi], y[lo:hi], s[lo:hi], out[lo:hi]
@@ -88,7 +91,8 @@ def lrn_ratio(dy: Array, y: Array, s: Array, out: Array, lo: int, hi: int) -> No
 
 
 @kernel(
-    "void(float32[::1], float32[::1], float32[::1], float32, float32, float32[::1], int64, int64)"
+    "void(float32[::1], float32[::1], float32[::1], float32, float32, float32[::1], int64, int64)",
+    shared=True,
 )
 def lrn_backward(
     x: Array, dy: Array, s: Array, factor: float, beta: float, dx: Array, lo: int, hi: int
@@ -129,9 +133,7 @@ class LRN(Layer):
         s = y if self.spare else self._divisor
         alpha, beta, k = self._alpha, self._beta, self._k
         self._sums(x, True, s)
-        threads.run(
-            x.size, lambda lo, hi, worker: lrn_forward(x, s, alpha, beta, k, y, lo, hi), 8192
-        )
+        threads.share(lrn_forward, x.size, x, s, alpha, beta, k, y, grain=8192)
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         if not propagate_down[0]:
@@ -143,11 +145,9 @@ class LRN(Layer):
             return
         s, ratio, beta = self._divisor, scratch.get("ratio", x.size)[: x.size], self._beta
         factor = 2 * self._alpha * beta
-        threads.run(x.size, lambda lo, hi, worker: lrn_ratio(dy, y, s, ratio, lo, hi), 8192)
+        threads.share(lrn_ratio, x.size, dy, y, s, ratio, grain=8192)
         self._sums(ratio, False, dx)
-        threads.run(
-            x.size, lambda lo, hi, worker: lrn_backward(x, dy, s, factor, beta, dx, lo, hi), 8192
-        )
+        threads.share(lrn_backward, x.size, x, dy, s, factor, beta, dx, grain=8192)
 
     def _sums(self, x: Array, square: bool, out: Array) -> None:
         """Write the sums over each value's neighbours. x, out: (count,)."""
@@ -155,4 +155,4 @@ class LRN(Layer):
         kernel = sum_across if self._across else sum_within
         rows = math.prod(self._view[:2]) if self._across else self._view[0]
         grain = max(1, 8192 * rows // max(1, x.size))
-        threads.run(rows, lambda lo, hi, worker: kernel(xs, square, half, outs, lo, hi), grain)
+        threads.share(kernel, rows, xs, square, half, outs, grain=grain)

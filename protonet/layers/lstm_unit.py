@@ -19,7 +19,8 @@ ZERO, ONE = np.float32(0), np.float32(1)
 
 @kernel(
     "void(float32[:, ::1], float32[:, ::1], float32[::1], float32[:, ::1], float32[:, ::1],"
-    " int64, int64)"
+    " int64, int64)",
+    shared=True,
 )
 def _forward(
     c_prev: Array, gates: Array, cont: Array, c: Array, h: Array, lo: int, hi: int
@@ -36,7 +37,8 @@ def _forward(
 
 @kernel(
     "void(float32[:, ::1], float32[:, ::1], float32[::1], float32[:, ::1], float32[:, ::1],"
-    " float32[:, ::1], float32[:, ::1], float32[:, ::1], int64, int64)"
+    " float32[:, ::1], float32[:, ::1], float32[:, ::1], int64, int64)",
+    shared=True,
 )
 def _backward(
     c_prev: Array, gates: Array, cont: Array, c: Array, dc: Array, dh: Array,
@@ -59,11 +61,7 @@ def _backward(
 
 def unit_forward(c_prev: Array, gates: Array, cont: Array, c: Array, h: Array) -> None:
     """Write c and h. c_prev, c, h: (N, H); gates: (N, 4H) before their functions; cont: (N,)."""
-    threads.run(
-        len(c),
-        lambda lo, hi, worker: _forward(c_prev, gates, cont, c, h, lo, hi),
-        _grain(c),
-    )
+    threads.share(_forward, len(c), c_prev, gates, cont, c, h, grain=_grain(c))
 
 
 def unit_backward(
@@ -71,10 +69,8 @@ def unit_backward(
     dc_prev: Array, dgates: Array,
 ) -> None:  # fmt: skip
     """Write dc_prev (may be dc) and dgates; the rest as :func:`unit_forward` had and gave it."""
-    threads.run(
-        len(c),
-        lambda lo, hi, worker: _backward(c_prev, gates, cont, c, dc, dh, dc_prev, dgates, lo, hi),
-        _grain(c),
+    threads.share(
+        _backward, len(c), c_prev, gates, cont, c, dc, dh, dc_prev, dgates, grain=_grain(c)
     )
 
 

@@ -8,12 +8,13 @@ y · mean(dy · y)) / (sqrt(variance) + eps), or dx = dy - mean(dy). As BVLC Caf
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from protonet.blob import Array, Blob
 from protonet.kernels import threads
-from protonet.kernels.jit import kernel
+from protonet.kernels.jit import Kernel, kernel
 from protonet.layer import Layer, register
 
 GRAIN = 16384
@@ -30,7 +31,8 @@ def row_mean(row: Array) -> np.float32:
 
 @kernel(
     "void(float32[:, ::1], boolean, float32, float32[::1], float32[::1], float32[:, ::1],"
-    " int64, int64)"
+    " int64, int64)",
+    shared=True,
 )
 def mvn_forward(
     x: Array, scaled: bool, eps: float, mean: Array, factor: Array, y: Array, lo: int, hi: int
@@ -51,7 +53,8 @@ def mvn_forward(
 
 @kernel(
     "void(float32[:, ::1], boolean, float32[:, ::1], float32[::1], float32[::1],"
-    " float32[:, ::1], int64, int64)"
+    " float32[:, ::1], int64, int64)",
+    shared=True,
 )
 def mvn_backward(
     x: Array, scaled: bool, dy: Array, mean: Array, factor: Array, dx: Array, lo: int, hi: int
@@ -89,11 +92,7 @@ class MVN(Layer):
         p = self.param.mvn_param
         x, y = bottom[0].data.reshape(self.rows), top[0].data.reshape(self.rows)
         self.mean, self.factor = np.empty((2, self.rows[0]), np.float32)
-        self._by_row(
-            lambda lo, hi, worker: mvn_forward(
-                x, p.normalize_variance, p.eps, self.mean, self.factor, y, lo, hi
-            )
-        )
+        self._by_row(mvn_forward, x, p.normalize_variance, p.eps, self.mean, self.factor, y)
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         if not propagate_down[0]:
@@ -101,9 +100,8 @@ class MVN(Layer):
         scaled: bool = self.param.mvn_param.normalize_variance
         x, dy = bottom[0].data.reshape(self.rows), top[0].diff.reshape(self.rows)
         dx = bottom[0].diff.reshape(self.rows)
-        self._by_row(
-            lambda lo, hi, worker: mvn_backward(x, scaled, dy, self.mean, self.factor, dx, lo, hi)
-        )
+        self._by_row(mvn_backward, x, scaled, dy, self.mean, self.factor, dx)
 
-    def _by_row(self, task: threads.Task) -> None:
-        threads.run(self.rows[0], task, max(GRAIN // max(self.rows[1], 1), 1))
+    def _by_row(self, kernel: Kernel, *args: Any) -> None:
+        rows, values = self.rows
+        threads.share(kernel, rows, *args, grain=max(GRAIN // max(values, 1), 1))

@@ -22,7 +22,7 @@ from protonet.layers._neuron import Neuron
 ONE = np.float32(1)
 
 
-@kernel("void(float32[::1], float32, float32, float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32, float32, float32, float32[::1], int64, int64)", shared=True)
 def power_forward(
     x: Array, scale: float, shift: float, power: float, y: Array, lo: int, hi: int
 ) -> None:
@@ -40,7 +40,10 @@ def power_forward(
             y[i] = (scale * x[i] + shift) ** power
 
 
-@kernel("void(float32[::1], float32[::1], float32, float32, float32, float32[::1], int64, int64)")
+@kernel(
+    "void(float32[::1], float32[::1], float32, float32, float32, float32[::1], int64, int64)",
+    shared=True,
+)
 def power_backward(
     x: Array, dy: Array, scale: float, shift: float, power: float, dx: Array, lo: int, hi: int
 ) -> None:
@@ -59,7 +62,7 @@ def power_backward(
             dx[i] = dy[i] * slope * (scale * x[i] + shift) ** less
 
 
-@kernel("void(float32[::1], float32, float32, float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32, float32, float32, float32[::1], int64, int64)", shared=True)
 def power_backward_in_place(
     y: Array, scale: float, shift: float, power: float, dx: Array, lo: int, hi: int
 ) -> None:
@@ -91,14 +94,14 @@ class Power(Neuron):
         self.scale: float = p.scale
         self.shift: float = p.shift
 
-    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
-        power_forward(x, self.scale, self.shift, self.power, y, lo, hi)
+    def values(self, x: Array, y: Array) -> None:
+        self.over(power_forward, x, self.scale, self.shift, self.power, y)
 
-    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
         if self.shares:
-            power_backward_in_place(y, self.scale, self.shift, self.power, dx, lo, hi)
+            self.over(power_backward_in_place, y, self.scale, self.shift, self.power, dx)
         else:
-            power_backward(x, dy, self.scale, self.shift, self.power, dx, lo, hi)
+            self.over(power_backward, x, dy, self.scale, self.shift, self.power, dx)
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         self.shares = top[0] is bottom[0]

@@ -15,7 +15,7 @@ from protonet.kernels.jit import kernel
 from protonet.layer import Layer, register
 
 
-@kernel("void(float32[:, ::1], float32[::1], int64, float32[:, ::1], int64, int64)")
+@kernel("void(float32[:, ::1], float32[::1], int64, float32[:, ::1], int64, int64)", shared=True)
 def prelu_forward(x: Array, slope: Array, C: int, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi]. x, y: (N·C, D); slope: (C,), or (1,) for all."""
     for r in range(lo, hi):
@@ -26,7 +26,8 @@ def prelu_forward(x: Array, slope: Array, C: int, y: Array, lo: int, hi: int) ->
 
 
 @kernel(
-    "void(float32[:, ::1], float32[:, ::1], float32[::1], int64, float32[:, ::1], int64, int64)"
+    "void(float32[:, ::1], float32[:, ::1], float32[::1], int64, float32[:, ::1], int64, int64)",
+    shared=True,
 )
 def prelu_backward(x: Array, dy: Array, slope: Array, C: int, dx: Array, lo: int, hi: int) -> None:
     """Write dx[lo:hi]."""
@@ -37,7 +38,7 @@ def prelu_backward(x: Array, dy: Array, slope: Array, C: int, dx: Array, lo: int
             dx[r, d] = g if x[r, d] > 0 else s * g
 
 
-@kernel("void(float32[:, ::1], float32[:, ::1], float64[::1], int64, int64)")
+@kernel("void(float32[:, ::1], float32[:, ::1], float64[::1], int64, int64)", shared=True)
 def prelu_slopes(x: Array, dy: Array, sums: Any, lo: int, hi: int) -> None:
     """Write to sums[lo:hi] what each row of x, dy (N·C, D) adds to the slope's gradient."""
     for r in range(lo, hi):
@@ -77,24 +78,16 @@ class PReLU(Layer):
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         x, y = bottom[0].data.reshape(self._rows), top[0].data.reshape(self._rows)
         slope, C = self.blobs[0].data.reshape(-1), self._channels
-        threads.run(
-            len(x), lambda lo, hi, worker: prelu_forward(x, slope, C, y, lo, hi), self._grain
-        )
+        threads.share(prelu_forward, len(x), x, slope, C, y, grain=self._grain)
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         x, dy = bottom[0].data.reshape(self._rows), top[0].diff.reshape(self._rows)
         slope, C = self.blobs[0], self._channels
         if self.param_propagate_down[0]:
             sums = np.zeros(len(x))
-            threads.run(
-                len(x), lambda lo, hi, worker: prelu_slopes(x, dy, sums, lo, hi), self._grain
-            )
+            threads.share(prelu_slopes, len(x), x, dy, sums, grain=self._grain)
             dslope = slope.diff
             dslope += sums.sum() if slope.shape == () else sums.reshape(-1, C).sum(axis=0)
         if propagate_down[0]:
             flat, dx = slope.data.reshape(-1), bottom[0].diff.reshape(self._rows)
-            threads.run(
-                len(x),
-                lambda lo, hi, worker: prelu_backward(x, dy, flat, C, dx, lo, hi),
-                self._grain,
-            )
+            threads.share(prelu_backward, len(x), x, dy, flat, C, dx, grain=self._grain)

@@ -25,7 +25,7 @@ SUM, ASUM, SUMSQ, MEAN = (
 )
 
 
-@kernel("void(float32[:, ::1], int64, float64[:, ::1], int64, int64)")
+@kernel("void(float32[:, ::1], int64, float64[:, ::1], int64, int64)", shared=True)
 def partial_sums(x: Array, operation: int, sums: Sums, lo: int, hi: int) -> None:
     """Write sums lo .. hi - 1 of all. x: (rows, D); sums: (rows, parts of D)."""
     parts = sums.shape[1]
@@ -65,10 +65,13 @@ class Reduction(Layer):
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         x = bottom[0].data.reshape(self.rows)
         sums = np.zeros((self.rows[0], -(-self.rows[1] // PART)))
-        threads.run(
+        threads.share(
+            partial_sums,
             sums.size,
-            lambda lo, hi, worker: partial_sums(x, self.operation, sums, lo, hi),
-            max(PART // max(self.rows[1], 1), 1),
+            x,
+            self.operation,
+            sums,
+            grain=max(PART // max(self.rows[1], 1), 1),
         )
         top[0].data[...] = (sums.sum(axis=1) * self.coeff).reshape(top[0].shape)
 

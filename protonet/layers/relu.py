@@ -11,7 +11,7 @@ from protonet.layer import register
 from protonet.layers._neuron import Neuron
 
 
-@kernel("void(float32[::1], float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32, float32[::1], int64, int64)", shared=True)
 def relu_forward(x: Array, slope: float, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi]."""
     x, y = x[lo:hi], y[lo:hi]
@@ -22,7 +22,7 @@ def relu_forward(x: Array, slope: float, y: Array, lo: int, hi: int) -> None:
 
 # In place LLVM cannot tell that what is written is not read again further on, and gives up its
 # vectors, unless there is one array only: a third of the time.
-@kernel("void(float32, float32[::1], int64, int64)")
+@kernel("void(float32, float32[::1], int64, int64)", shared=True)
 def relu_in_place(slope: float, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi] over what it is computed from."""
     y = y[lo:hi]
@@ -31,7 +31,7 @@ def relu_in_place(slope: float, y: Array, lo: int, hi: int) -> None:
         y[i] = v if v > 0 else slope * v
 
 
-@kernel("void(float32[::1], float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32, float32[::1], int64, int64)", shared=True)
 def relu_backward_in_place(y: Array, slope: float, dx: Array, lo: int, hi: int) -> None:
     """Write dx[lo:hi] over the gradient of the top."""
     y, dx = y[lo:hi], dx[lo:hi]
@@ -40,7 +40,7 @@ def relu_backward_in_place(y: Array, slope: float, dx: Array, lo: int, hi: int) 
         dx[i] = g if y[i] > 0 else slope * g
 
 
-@kernel("void(float32[::1], float32[::1], float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], float32, float32[::1], int64, int64)", shared=True)
 def relu_backward(x: Array, dy: Array, slope: float, dx: Array, lo: int, hi: int) -> None:
     """Write dx[lo:hi]."""
     x, dy, dx = x[lo:hi], dy[lo:hi], dx[lo:hi]
@@ -64,14 +64,14 @@ class ReLU(Neuron):
     def channel_map(self) -> Finish:
         return Finish(slope=self.slope)
 
-    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
+    def values(self, x: Array, y: Array) -> None:
         if x is y:
-            relu_in_place(self.slope, y, lo, hi)
+            self.over(relu_in_place, self.slope, y)
         else:
-            relu_forward(x, self.slope, y, lo, hi)
+            self.over(relu_forward, x, self.slope, y)
 
-    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
         if dx is dy:
-            relu_backward_in_place(y, self.slope, dx, lo, hi)
+            self.over(relu_backward_in_place, y, self.slope, dx)
         else:
-            relu_backward(x, dy, self.slope, dx, lo, hi)
+            self.over(relu_backward, x, dy, self.slope, dx)

@@ -10,10 +10,14 @@ from typing import ClassVar
 import numpy as np
 
 from protonet.blob import Array, Blob
+from protonet.kernels import threads
 from protonet.kernels.gemm import gemm
 from protonet.layer import register
 from protonet.layers._recurrent import Recurrent
 from protonet.layers.tanh import tanh_backward, tanh_forward
+
+
+TANH_GRAIN = 16384
 
 
 @register("RNN")
@@ -44,11 +48,12 @@ class RNN(Recurrent):
         out, y = self._before_tanh, top[0].data.reshape(-1)
         gemm(self._flat(self._h), w, self._flat(out), trans_b=True)
         out += b
-        tanh_forward(out.reshape(-1), y, 0, y.size)
+        threads.share(tanh_forward, y.size, out.reshape(-1), y, grain=TANH_GRAIN)
 
     def hidden_gradient(self, top: list[Blob]) -> Array:
         y, dy = top[0].data.reshape(-1), top[0].diff.reshape(-1)
-        tanh_backward(y, dy, self._before_tanh.reshape(-1), 0, y.size)
+        before = self._before_tanh.reshape(-1)
+        threads.share(tanh_backward, y.size, y, dy, before, grain=TANH_GRAIN)
         grad = self._flat(self._before_tanh)
         if self.param_propagate_down[-2]:
             gemm(grad, self._flat(self._h), self.blobs[-2].diff, trans_a=True, beta=1.0)

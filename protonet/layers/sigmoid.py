@@ -15,7 +15,7 @@ from protonet.layers._neuron import Neuron
 ONE = np.float32(1)
 
 
-@kernel("void(float32[::1], float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], int64, int64)", shared=True)
 def sigmoid_forward(x: Array, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi]."""
     x, y = x[lo:hi], y[lo:hi]
@@ -23,7 +23,7 @@ def sigmoid_forward(x: Array, y: Array, lo: int, hi: int) -> None:
         y[i] = sigmoid(x[i])
 
 
-@kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)", shared=True)
 def sigmoid_backward(y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
     """Write dx[lo:hi]."""
     y, dy, dx = y[lo:hi], dy[lo:hi], dx[lo:hi]
@@ -37,8 +37,8 @@ class Sigmoid(Neuron):
 
     grain: ClassVar[int] = 16384
 
-    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
-        sigmoid_forward(x, y, lo, hi)
+    def values(self, x: Array, y: Array) -> None:
+        self.over(sigmoid_forward, x, y)
 
-    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
-        sigmoid_backward(y, dy, dx, lo, hi)
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
+        self.over(sigmoid_backward, y, dy, dx)

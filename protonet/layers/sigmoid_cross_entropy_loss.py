@@ -37,7 +37,9 @@ def cross_entropy(x: Array, target: Array, ignored: float, sums: Array) -> None:
     sums[0], sums[1] = total, valid
 
 
-@kernel("void(float32[::1], float32[::1], float64, float32, float32[::1], int64, int64)")
+@kernel(
+    "void(float32[::1], float32[::1], float64, float32, float32[::1], int64, int64)", shared=True
+)
 def cross_entropy_backward(
     x: Array, target: Array, ignored: float, scale: float, dx: Array, lo: int, hi: int
 ) -> None:
@@ -81,11 +83,7 @@ class SigmoidCrossEntropyLoss(Loss):
         x, target = bottom[0].data.reshape(-1), bottom[1].data.reshape(-1)
         dx, ignored = bottom[0].diff.reshape(-1), self._ignored
         scale = float(top[0].diff) / self._normalizer(bottom)
-        threads.run(
-            x.size,
-            lambda lo, hi, worker: cross_entropy_backward(x, target, ignored, scale, dx, lo, hi),
-            GRAIN,
-        )
+        threads.share(cross_entropy_backward, x.size, x, target, ignored, scale, dx, grain=GRAIN)
 
     def _normalizer(self, bottom: list[Blob]) -> float:
         outer = bottom[0].shape[0]

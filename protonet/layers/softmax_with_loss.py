@@ -46,7 +46,8 @@ def log_loss(p: Array, label: Array, ignored: float, sums: Array) -> int:
 
 
 @kernel(
-    "void(float32[:, :, ::1], float32[:, ::1], float64, float32, float32[:, :, ::1], int64, int64)"
+    "void(float32[:, :, ::1], float32[:, ::1], float64, float32, float32[:, :, ::1], int64, int64)",
+    shared=True,
 )
 def log_loss_backward(
     p: Array, label: Array, ignored: float, scale: float, dx: Array, lo: int, hi: int
@@ -90,7 +91,7 @@ class SoftmaxWithLoss(Loss):
         outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
         self.check_labels(bottom, outer, inner)
         self._shape, self._places = (outer, shape[axis], inner), (outer, inner)
-        self._grain = max(1, 16384 // max(1, shape[axis] * inner))
+        self.grain = max(1, 16384 // max(1, shape[axis] * inner))
         if len(top) > 1:
             self._probabilities = top[1]
         self._probabilities.reshape(*shape)
@@ -110,11 +111,7 @@ class SoftmaxWithLoss(Loss):
         p, dx = self._probabilities.data.reshape(self._shape), bottom[0].diff.reshape(self._shape)
         label = bottom[1].data.reshape(self._places)
         scale = float(top[0].diff) / self._normalizer()
-        threads.run(
-            self._shape[0],
-            lambda lo, hi, worker: self.gradients(p, label, scale, dx, lo, hi),
-            self._grain,
-        )
+        self.gradients(p, label, scale, dx)
 
     def axis(self) -> int:
         """Return the axis of the classes, as the file gives it."""
@@ -129,9 +126,11 @@ class SoftmaxWithLoss(Loss):
         bad: int = log_loss(p, label, self.ignored, self.sums)
         return bad
 
-    def gradients(self, p: Array, label: Array, scale: float, dx: Array, lo: int, hi: int) -> None:
-        """Write dx[lo:hi], the gradient by the scores times ``scale``. dx: (N, C, D)."""
-        log_loss_backward(p, label, self.ignored, scale, dx, lo, hi)
+    def gradients(self, p: Array, label: Array, scale: float, dx: Array) -> None:
+        """Write dx (N, C, D), the gradient by the scores times ``scale``."""
+        threads.share(
+            log_loss_backward, len(p), p, label, self.ignored, scale, dx, grain=self.grain
+        )
 
     def _normalizer(self) -> float:
         return normalizer(self._mode, *self._places, self.sums[1])

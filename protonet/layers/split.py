@@ -10,7 +10,7 @@ from protonet.layer import Layer, register
 GRAIN = 32768
 
 
-@kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)", shared=True)
 def add(a: Array, b: Array, out: Array, lo: int, hi: int) -> None:
     """Write a + b to out[lo:hi]; out may be a."""
     a, b, out = a[lo:hi], b[lo:hi], out[lo:hi]
@@ -43,10 +43,6 @@ class Split(Layer):
             return
         diffs = [blob.diff.reshape(-1) for blob in top]
         dx = bottom[0].diff.reshape(-1)
-
-        def part(lo: int, hi: int, worker: int) -> None:
-            add(diffs[0], diffs[1], dx, lo, hi)
-            for dy in diffs[2:]:
-                add(dx, dy, dx, lo, hi)
-
-        threads.run(dx.size, part, GRAIN)
+        threads.share(add, dx.size, diffs[0], diffs[1], dx, grain=GRAIN)
+        for dy in diffs[2:]:
+            threads.share(add, dx.size, dx, dy, dx, grain=GRAIN)

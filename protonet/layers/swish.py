@@ -18,7 +18,7 @@ from protonet.layers._neuron import Neuron
 ONE = np.float32(1)
 
 
-@kernel("void(float32[::1], float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32, float32[::1], int64, int64)", shared=True)
 def swish_forward(x: Array, beta: float, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi]."""
     x, y = x[lo:hi], y[lo:hi]
@@ -26,7 +26,7 @@ def swish_forward(x: Array, beta: float, y: Array, lo: int, hi: int) -> None:
         y[i] = x[i] * sigmoid(beta * x[i])
 
 
-@kernel("void(float32[::1], float32[::1], float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], float32, float32[::1], int64, int64)", shared=True)
 def swish_backward(x: Array, dy: Array, beta: float, dx: Array, lo: int, hi: int) -> None:
     """Write dx[lo:hi]."""
     x, dy, dx = x[lo:hi], dy[lo:hi], dx[lo:hi]
@@ -46,8 +46,8 @@ class Swish(Neuron):
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         self.beta: float = self.param.swish_param.beta
 
-    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
-        swish_forward(x, self.beta, y, lo, hi)
+    def values(self, x: Array, y: Array) -> None:
+        self.over(swish_forward, x, self.beta, y)
 
-    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
-        swish_backward(x, dy, self.beta, dx, lo, hi)
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
+        self.over(swish_backward, x, dy, self.beta, dx)

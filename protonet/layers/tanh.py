@@ -15,7 +15,7 @@ from protonet.layers._neuron import Neuron
 ONE = np.float32(1)
 
 
-@kernel("void(float32[::1], float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], int64, int64)", shared=True)
 def tanh_forward(x: Array, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi]."""
     x, y = x[lo:hi], y[lo:hi]
@@ -23,7 +23,7 @@ def tanh_forward(x: Array, y: Array, lo: int, hi: int) -> None:
         y[i] = tanh(x[i])
 
 
-@kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32[::1], float32[::1], int64, int64)", shared=True)
 def tanh_backward(y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
     """Write dx[lo:hi]."""
     y, dy, dx = y[lo:hi], dy[lo:hi], dx[lo:hi]
@@ -37,8 +37,8 @@ class TanH(Neuron):
 
     grain: ClassVar[int] = 16384
 
-    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
-        tanh_forward(x, y, lo, hi)
+    def values(self, x: Array, y: Array) -> None:
+        self.over(tanh_forward, x, y)
 
-    def gradients(self, x: Array, y: Array, dy: Array, dx: Array, lo: int, hi: int) -> None:
-        tanh_backward(y, dy, dx, lo, hi)
+    def gradients(self, x: Array, y: Array, dy: Array, dx: Array) -> None:
+        self.over(tanh_backward, y, dy, dx)

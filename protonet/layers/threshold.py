@@ -15,7 +15,7 @@ from protonet.layers._neuron import Neuron
 ZERO, ONE = np.float32(0), np.float32(1)
 
 
-@kernel("void(float32[::1], float32, float32[::1], int64, int64)")
+@kernel("void(float32[::1], float32, float32[::1], int64, int64)", shared=True)
 def threshold_forward(x: Array, threshold: float, y: Array, lo: int, hi: int) -> None:
     """Write y[lo:hi]."""
     x, y = x[lo:hi], y[lo:hi]
@@ -32,8 +32,8 @@ class Threshold(Neuron):
     def setup(self, bottom: list[Blob], top: list[Blob]) -> None:
         self.threshold: float = self.param.threshold_param.threshold
 
-    def values(self, x: Array, y: Array, lo: int, hi: int) -> None:
-        threshold_forward(x, self.threshold, y, lo, hi)
+    def values(self, x: Array, y: Array) -> None:
+        self.over(threshold_forward, x, self.threshold, y)
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         if propagate_down[0]:

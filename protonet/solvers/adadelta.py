@@ -17,7 +17,7 @@ from protonet.solvers.arena import RULE_2, gradient, run_rule
 from protonet.solvers.solver import Solver, register_rule
 
 
-@kernel(RULE_2)
+@kernel(RULE_2, shared=True)
 def _adadelta(
     data: Array, diff: Array, squares: Array, steps: Array, bounds: Any, rates: Array,
     decays: Array, numbers: Array, l1: bool, lo: int, hi: int,

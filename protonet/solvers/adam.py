@@ -19,7 +19,7 @@ from protonet.solvers.arena import RULE_2, gradient, run_rule
 from protonet.solvers.solver import Solver, register_rule
 
 
-@kernel(RULE_2)
+@kernel(RULE_2, shared=True)
 def _adam(
     data: Array, diff: Array, means: Array, squares: Array, bounds: Any, rates: Array,
     decays: Array, numbers: Array, l1: bool, lo: int, hi: int,

@@ -47,4 +47,4 @@ def run_rule(solver: Solver, rule: Kernel, rate: float, numbers: Sequence[float]
         np.array([1.0 / param.iter_size, *numbers], np.float32),
         param.regularization_type == "L1",
     )
-    threads.run(net.param_data.size, lambda lo, hi, worker: rule(*arguments, lo, hi), GRAIN)
+    threads.share(rule, net.param_data.size, *arguments, grain=GRAIN)

@@ -17,7 +17,7 @@ from protonet.solvers.arena import RULE_1, gradient, run_rule
 from protonet.solvers.solver import Solver, register_rule
 
 
-@kernel(RULE_1)
+@kernel(RULE_1, shared=True)
 def _rmsprop(
     data: Array, diff: Array, history: Array, bounds: Any, rates: Array, decays: Array,
     numbers: Array, l1: bool, lo: int, hi: int,

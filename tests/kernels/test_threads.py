@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 
 from protonet.kernels import placement, scratch, threads
+from protonet.kernels.board import ASLEEP, IDLE
+from protonet.kernels.jit import kernel
 
 
 @pytest.fixture(autouse=True)
@@ -35,18 +40,86 @@ def test_parts_cover_everything_once(count: int, total: int, grain: int) -> None
     assert {worker for _, _, worker in parts} <= set(range(count))
 
 
-def test_nobody_waits_for_a_thread_that_has_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+@kernel("void(int64[:, ::1], float32, int64, int64, int64)", shared=True)
+def note(parts: Any, factor: float, lo: int, hi: int, worker: int) -> None:
+    """Note in parts[worker] what the part was, and how often it was done."""
+    parts[worker, 0] += 1
+    parts[worker, 1] = lo
+    parts[worker, 2] = hi
+    parts[worker, 3] = factor * (hi - lo)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("total", [0, 1, 4, 17, 64, 1000])
+@pytest.mark.parametrize(("grain", "step"), [(1, 0), (4, 0), (16, 0), (1, 3), (5, 7)])
+def test_a_shared_kernel_does_every_part_once(
+    count: int, total: int, grain: int, step: int
+) -> None:
+    threads.set_count(count)
+    for _ in range(20):
+        parts = np.zeros((8, 4), np.int64)
+        threads.share(note, total, parts, 2.0, grain=grain, step=step)
+        done = sorted((lo, hi) for times, lo, hi, _ in parts if times)
+        assert set(parts[:, 0]) <= {0, 1}
+        assert [i for lo, hi in done for i in range(lo, hi)] == list(range(total))
+        boundary = step or (16 if grain % 16 == 0 else 1)
+        assert all(lo % boundary == 0 for lo, _ in done)
+        assert sum(parts[:, 3]) == 2 * total
+    assert len(done) == max(1, min(count, total // grain, -(-total // boundary))) * (total > 0)
+
+
+def test_the_caller_takes_back_what_a_helper_does_not_begin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     threads.set_count(2)
-    helper = threads._Worker.__new__(threads._Worker)
-    helper._thread, helper._kept_off = threading.Thread(), -1  # not started: it never begins
-    helper._go, helper._done = threading.Lock(), threading.Lock()
-    helper._go.acquire()
-    helper._done.acquire()
-    monkeypatch.setattr(threads, "_workers", [helper])
+    # a helper that is awake, it seems, but never looks
+    monkeypatch.setattr(threads._Worker, "wake", lambda self, caller: None)
+    threads._board.set_state(1, IDLE)
+    try:
+        parts = np.zeros((2, 4), np.int64)
+        threads.share(note, 10, parts, 1.0)
+        assert parts[:, :3].tolist() == [[1, 0, 5], [1, 5, 10]]
+    finally:
+        threads._board.set_state(1, ASLEEP)
+
+
+def test_helpers_sleep_when_there_is_nothing_to_do() -> None:
+    threads.set_count(2)
+    threads.share(note, 10, np.zeros((2, 4), np.int64), 1.0)
+    for _ in range(500):
+        if threads._board.state(1) == ASLEEP:
+            break
+        time.sleep(0.01)
+    assert threads._board.state(1) == ASLEEP
+
+
+def test_python_and_kernels_take_turns() -> None:
+    threads.set_count(3)
     done: list[int] = []
-    for _ in range(2):
-        threads.run(16, lambda lo, hi, worker: done.append(worker))
-    assert set(done) == {0}
+    parts = np.zeros((3, 4), np.int64)
+    for _ in range(50):
+        threads.share(note, 9, parts, 1.0)
+        threads.run(3, lambda lo, hi, worker: done.append(lo))
+    assert sorted(done) == sorted([0, 1, 2] * 50)
+    assert parts[:, :3].tolist() == [[50, 0, 3], [50, 3, 6], [50, 6, 9]]
+
+
+def test_another_thread_does_its_loop_alone() -> None:
+    threads.set_count(2)
+    results = np.zeros((2, 8, 4), np.int64)
+
+    def work(which: int) -> None:
+        for _ in range(2000):
+            threads.share(note, 10, results[which], 1.0)
+
+    callers = [threading.Thread(target=work, args=(which,)) for which in range(2)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    for parts in results:  # the whole by worker 0, or two halves
+        halves = parts[1, 0]
+        assert parts[0, 0] == 2000 and 0 <= halves <= 2000
 
 
 def test_an_error_is_raised_after_all_have_ended() -> None:
@@ -74,6 +147,11 @@ def test_a_run_within_a_run_is_done_by_its_caller() -> None:
 
     threads.run(2, task)
     assert inner == [(0, 4, 0), (0, 4, 0)]
+
+
+def test_a_count_beyond_all_need_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be at most 1024, got 2000"):
+        threads.set_count(2000)
 
 
 def test_a_count_below_one_is_refused() -> None:

@@ -1,0 +1,270 @@
+"""Handing parts of a loop to helper threads without Python: Numba intrinsics, the helpers' loop.
+
+The caller of a shared kernel writes the arguments and the address of the code to the board (see
+board.py), posts a part to each helper, does part 0, and takes back what no helper has begun.
+Neither side needs the interpreter's lock meanwhile: while a helper is awake that takes less than
+a microsecond, where waking a thread takes thirty.
+
+Imports Numba: import it when needed.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic as _numba_intrinsic
+
+from protonet.kernels.board import (
+    ARGUMENTS,
+    ASLEEP,
+    BOX_BYTES,
+    BOXES,
+    CALLED,
+    CODE,
+    ENDED,
+    FROM,
+    IDLE,
+    POSTED,
+    STATE,
+    TAKEN,
+    TO,
+)
+from protonet.kernels.jit import kernel
+
+PATIENCE = 2000  # looks at helpers that are still at work, before others get the processor
+
+_INT64, _VOID = ir.IntType(64), ir.VoidType()
+_PART = ir.FunctionType(_VOID, [_INT64] * 4)
+_HAS_PAUSE = platform.machine().lower() in ("x86_64", "amd64")
+
+Value = Any  # of llvmlite's IR
+intrinsic: Any = _numba_intrinsic
+
+
+def _int(value: int) -> Value:
+    return ir.Constant(_INT64, value)
+
+
+def _word(builder: Any, base: Value, offset: int) -> Value:
+    """Return a pointer to the word so many bytes from an address."""
+    return builder.inttoptr(builder.add(base, _int(offset)), _INT64.as_pointer())
+
+
+def _emit_exchange(builder: Any, box: Value, old: Value, new: Value) -> Value:
+    """Write ``new`` into a box where there is ``old``; return whether there was."""
+    return builder.extract_value(
+        builder.cmpxchg(_word(builder, box, STATE), old, new, "seq_cst"), 1
+    )
+
+
+def _emit_state(builder: Any, box: Value) -> Value:
+    return builder.load_atomic(_word(builder, box, STATE), "acquire", 8)
+
+
+@intrinsic
+def look(context: Any, box: Value) -> Any:
+    """Return the state of a box, after a pause that spares the other threads of the processor."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+        if _HAS_PAUSE:
+            kind = ir.FunctionType(_VOID, [])
+            pause = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause")
+            builder.call(pause, [])
+        return _emit_state(builder, args[0])
+
+    return types.int64(types.int64), emit
+
+
+@intrinsic
+def exchange(context: Any, box: Value, old: Value, new: Value) -> Any:
+    """Change the state of a box from ``old`` to ``new``; return whether it was ``old``."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+        return _emit_exchange(builder, *args)
+
+    return types.boolean(*[types.int64] * 3), emit
+
+
+@intrinsic
+def do_part(context: Any, board: Value, box: Value, worker: Value) -> Any:
+    """Do the part that a box names of the job on the board; then the box says ENDED."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+        board, box, worker = args
+        bounds = [builder.load(_word(builder, box, at), align=8) for at in (FROM, TO)]
+        code = builder.load(_word(builder, board, CODE), align=8)
+        builder.call(builder.inttoptr(code, _PART.as_pointer()), [board, *bounds, worker])
+        builder.store_atomic(_int(ENDED), _word(builder, box, STATE), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), emit
+
+
+@kernel("boolean(int64, int64, int64)")
+def change(box: int, old: int, new: int) -> bool:
+    """Change the state of a box from ``old`` to ``new``; return whether it was ``old``."""
+    return exchange(box, old, new)
+
+
+@kernel("void(int64, int64, int64, int64)")
+def serve(board: int, box: int, worker: int, patience: int) -> None:
+    """Do the parts that are posted; return, the box ASLEEP, when called or when nothing comes.
+
+    Args:
+        patience: how many looks at the box to wait for the next part.
+    """
+    left = patience
+    while True:
+        state = look(box)
+        if state == POSTED and exchange(box, POSTED, TAKEN):
+            do_part(board, box, worker)
+            left = patience
+        elif state == CALLED and exchange(box, CALLED, ASLEEP):
+            return
+        elif state == IDLE:
+            left -= 1
+            if left < 0 and exchange(box, IDLE, ASLEEP):
+                return
+
+
+@kernel("boolean(int64, int64)")
+def ended(board: int, parts: int) -> bool:
+    """Wait a while for the helpers; return whether all have ended the parts that they took."""
+    for _ in range(PATIENCE):
+        working = False
+        for worker in range(1, parts):
+            box = board + BOXES + worker * BOX_BYTES
+            state = look(box)
+            working |= state == TAKEN
+            if state == ENDED:
+                exchange(box, ENDED, IDLE)
+        if not working:
+            return True
+    return False
+
+
+@intrinsic
+def fork(
+    context: Any, inner: Value, given: Value, total: Value, step: Value, parts: Value, board: Value
+) -> Any:
+    """Call ``inner(*given, lo, hi)``, or ``(*given, lo, hi, worker)``, for parts of range(total).
+
+    Parts begin at multiples of ``step``. Part i is for worker i and uses its memory, whoever does
+    it. Helpers may still be at work afterwards, see :func:`ended`.
+    """
+    bounds = inner.dispatcher.py_func.__code__.co_argcount - len(given.types)
+    kinds = (*given.types, *[types.int64] * bounds)
+    inner.dispatcher.compile(kinds)
+
+    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+        _, given, total, step, parts, board = args
+        compiled = inner.dispatcher.overloads[kinds]
+        context.add_linking_libs([compiled.library])
+        values = [
+            _not_counted(context, builder, kind, value)
+            for kind, value in zip(kinds, cgutils.unpack_tuple(builder, given), strict=False)
+        ]
+        call = _Call(context, compiled.fndesc, len(values))
+
+        def cut(part: Value) -> tuple[Value, Value]:
+            following = builder.add(part, _int(1))
+            cuts = []
+            for i in (part, following):
+                share = builder.udiv(builder.mul(total, i), parts)
+                cuts.append(builder.mul(builder.udiv(share, step), step))
+            last = builder.icmp_signed("==", following, parts)
+            return cuts[0], builder.select(last, total, cuts[1])
+
+        def box(part: Value) -> Value:
+            return builder.add(board, builder.add(_int(BOXES), builder.mul(part, _int(BOX_BYTES))))
+
+        with builder.if_then(builder.icmp_signed(">", parts, _int(1))):
+            block = ir.LiteralStructType([value.type for value in values])
+            call.keep(builder, board, block, values)
+            code = builder.ptrtoint(call.part_of(builder.module, block), _INT64)
+            builder.store(code, _word(builder, board, CODE), align=8)
+            with cgutils.for_range(builder, parts, start=_int(1)) as loop:
+                lo, hi = cut(loop.index)
+                builder.store(lo, _word(builder, box(loop.index), FROM), align=8)
+                builder.store(hi, _word(builder, box(loop.index), TO), align=8)
+                _emit_exchange(builder, box(loop.index), _int(IDLE), _int(POSTED))
+        with cgutils.for_range(builder, parts) as loop:
+            # The caller's own box is always asleep.
+            back = _emit_exchange(builder, box(loop.index), _int(POSTED), _int(IDLE))
+            asleep = builder.icmp_signed("==", _emit_state(builder, box(loop.index)), _int(ASLEEP))
+            with builder.if_then(builder.or_(back, asleep)):
+                call(builder, values, *cut(loop.index), loop.index)
+        return context.get_dummy_value()
+
+    return types.void(inner, given, *[types.int64] * 4), emit
+
+
+def _not_counted(context: Any, builder: Any, kind: Any, value: Value) -> Value:
+    """Return the value without the counter of its references.
+
+    An array lives as long as the caller of ``threads.share`` holds it. The counter does not: it
+    ends with this call of the kernel, when a helper may still be at work.
+    """
+    if not isinstance(kind, types.Array):
+        return value
+    array = context.make_array(kind)(context, builder, value=value)
+    array.meminfo = cgutils.get_null_value(array.meminfo.type)
+    array.parent = cgutils.get_null_value(array.parent.type)
+    return array._getvalue()
+
+
+class _Call:
+    """Writes calls of a compiled function.
+
+    Args:
+        given: how many of its arguments come before lo, hi and, if it has that, worker.
+    """
+
+    def __init__(self, context: Any, function: Any, given: int) -> None:
+        self._context, self._function, self._given = context, function, given
+
+    def __call__(
+        self, builder: Any, values: Sequence[Value], lo: Value, hi: Value, worker: Value
+    ) -> None:
+        function = self._function
+        args = [*values, lo, hi, worker][: len(function.argtypes)]
+        self._context.call_conv.call_function(
+            builder,
+            self._context.declare_function(builder.module, function),
+            function.restype,
+            function.argtypes,
+            args,
+        )
+
+    def keep(self, builder: Any, board: Value, kind: Any, values: Sequence[Value]) -> None:
+        """Write the given arguments to the board, as a structure of that type."""
+        for place, value in zip(self._places(builder, board, kind), values, strict=True):
+            builder.store(value, place)
+
+    def part_of(self, module: Any, kind: Any) -> Value:
+        """Return a function (board, lo, hi, worker) that takes the arguments from there."""
+        name = f"{self._function.llvm_func_name}.part"
+        function = ir.Function(module, _PART, name)
+        function.linkage = "internal"
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        board, *bounds = function.args
+        places = self._places(builder, board, kind)
+        values = [
+            builder.load(place, typ=value)
+            for place, value in zip(places, kind.elements, strict=True)
+        ]
+        self(builder, values, *bounds)
+        builder.ret_void()
+        return function
+
+    def _places(self, builder: Any, board: Value, kind: Any) -> list[Value]:
+        if self._context.get_abi_sizeof(kind) > BOXES - ARGUMENTS:
+            raise TypeError(f"the arguments of {self._function.qualname} do not fit on the board")
+        block = builder.inttoptr(builder.add(board, _int(ARGUMENTS)), ir.PointerType())
+        indices = [[ir.Constant(ir.IntType(32), n) for n in (0, i)] for i in range(self._given)]
+        return [builder.gep(block, pair, source_etype=kind) for pair in indices]
