@@ -122,7 +122,7 @@ class Kernel:
         function.__qualname__ = self._function.__qualname__ + self._variant
         function.__module__ = self._function.__module__
         config: Any = numba.config
-        if config.DISABLE_JIT:
+        if not compiles():
             return self._as_python(function, scope)
         njit: Any = numba.njit
         options: dict[str, Any] = {
@@ -235,6 +235,15 @@ def kernel(
         return Kernel(function, signature, inline=inline, reorder=reorder, shared=shared)
 
     return decorate
+
+
+@functools.cache
+def compiles() -> bool:
+    """Return whether kernels are compiled; not so with ``NUMBA_DISABLE_JIT``."""
+    import numba
+
+    config: Any = numba.config
+    return not config.DISABLE_JIT
 
 
 @contextlib.contextmanager

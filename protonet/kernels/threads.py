@@ -20,7 +20,7 @@ from typing import Any
 from protonet.blob import aligned_zeros
 from protonet.kernels import placement
 from protonet.kernels.board import ASLEEP, BOX_BYTES, BOXES, CALLED, IDLE, STATE
-from protonet.kernels.jit import Kernel
+from protonet.kernels.jit import Kernel, compiles
 
 # lo, hi: the part of the loop to do; worker: 0 <= worker < count().
 Task = Callable[[int, int, int], None]
@@ -227,7 +227,7 @@ def share(kernel: Kernel, total: int, *args: Any, grain: int = 1, step: int = 0)
     """
     step = step or _step(grain)
     parts = min(count(), total // grain, -(-total // step))
-    if parts <= 1 or not _busy.acquire(blocking=False):
+    if parts <= 1 or not compiles() or not _busy.acquire(blocking=False):
         if total > 0:
             kernel(*args, total, step, 1, _board.address)
         return
