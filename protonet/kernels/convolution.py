@@ -41,6 +41,8 @@ PACK_GRAIN = 128 * 1024  # weights for which a thread of its own is worth while
 SUM_GRAIN = 32 * 1024  # sums of weights' gradients for which it is
 KEEP_POSITIONS = 2048  # of all images; with more it takes no time to pack the weights anew
 
+_NONE = np.empty(0, np.float32)
+
 
 class Convolution2D:
     """A convolution of one shape. Cheap to make: nothing is compiled or allocated until used.
@@ -135,12 +137,14 @@ class Convolution2D:
         _pack(self._backward_plan, w, strides, packed)
         _correlate(self._backward_plan, dy, packed, None, dx)
 
-    def backward_weights(self, x: Array, dy: Array, dw: Array) -> None:
-        """Add to dw."""
+    def backward_weights(self, x: Array, dy: Array, dw: Array, db: Array | None = None) -> None:
+        """Add to dw, and to db, (O,), if that is given."""
         if not dy.size:
             return
         if self._depthwise:
             self._weights_along_planes(x, dy, dw)
+            if db is not None:
+                self.backward_bias(dy, db)
             return
         from protonet.kernels import weight_gradient
 
@@ -149,13 +153,15 @@ class Convolution2D:
         blocks = self._geometry.group * int(plan.numbers[BLOCKS])
         threads.share(
             weight_gradient.VARIANTS[plan.rows, plan.columns], blocks if parts == 1 else parts,
-            x.reshape(-1), dy.reshape(-1), sums, scratch.each("staged", plan.scratch),
+            x.reshape(-1), dy.reshape(-1), sums, db is not None,
+            scratch.each("staged", plan.scratch),
             scratch.each("runs", 2 * plan.runs).view(np.int64),
             plan.numbers, plan.bands, plan.strips, plan.parts,
         )  # fmt: skip
         threads.share(
             weight_gradient.add_sums, outputs,
-            sums, dw.reshape(-1), plan.places, plan.numbers, parts, plan.rows,
+            sums, dw.reshape(-1), _NONE if db is None else db, plan.places, plan.numbers, parts,
+            plan.rows,
             grain=max(1, SUM_GRAIN * outputs // max(1, plan.sums)),
         )  # fmt: skip
 

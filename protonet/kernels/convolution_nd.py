@@ -59,8 +59,10 @@ class ConvolutionND:
                 gemm(matrices[g], self._by_group(dy[n])[g], rows, trans_a=True)
             col2im(col.reshape(1, self._rows, *self.output), *self.windows, dx[n : n + 1])
 
-    def backward_weights(self, x: Array, dy: Array, dw: Array) -> None:
-        """Add to dw."""
+    def backward_weights(self, x: Array, dy: Array, dw: Array, db: Array | None = None) -> None:
+        """Add to dw, and to db if that is given."""
+        if db is not None:
+            self.backward_bias(dy, db)
         matrices, col = self._by_group(dw), self._columns()
         for n in range(len(x)):
             self._unfold(x[n : n + 1], col)

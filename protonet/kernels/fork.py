@@ -66,15 +66,51 @@ def _emit_state(builder: Any, box: Value) -> Value:
     return builder.load_atomic(_word(builder, box, STATE), "acquire", 8)
 
 
+def _box(builder: Any, board: Value, part: Value) -> Value:
+    return builder.add(board, builder.add(_int(BOXES), builder.mul(part, _int(BOX_BYTES))))
+
+
+def _emit_pause(builder: Any) -> None:
+    """Spare the other threads of the processor for a moment, where it has a word for that."""
+    if _HAS_PAUSE:
+        kind = ir.FunctionType(_VOID, [])
+        pause = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause")
+        builder.call(pause, [])
+
+
+def _emit_wait(builder: Any, board: Value, parts: Value) -> Value:
+    """Look at helpers until none works, or patience ends; take notice of what they have ended."""
+    working = cgutils.alloca_once_value(builder, _int(0))
+    with cgutils.for_range(builder, _int(PATIENCE)) as looks:
+        builder.store(_int(0), working)
+        with cgutils.for_range(builder, parts, start=_int(1)) as loop:
+            box = _box(builder, board, loop.index)
+            _emit_exchange(builder, box, _int(ENDED), _int(IDLE))
+            taken = builder.icmp_signed("==", _emit_state(builder, box), _int(TAKEN))
+            busy = builder.add(builder.load(working), builder.zext(taken, _INT64))
+            builder.store(busy, working)
+        with builder.if_then(builder.icmp_signed("==", builder.load(working), _int(0))):
+            looks.do_break()
+        _emit_pause(builder)
+    return builder.icmp_signed("==", builder.load(working), _int(0))
+
+
+@intrinsic
+def wait(context: Any, board: Value, parts: Value) -> Any:
+    """Wait a while for the helpers; return whether all have ended the parts that they took."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+        return _emit_wait(builder, *args)
+
+    return types.boolean(types.int64, types.int64), emit
+
+
 @intrinsic
 def look(context: Any, box: Value) -> Any:
     """Return the state of a box, after a pause that spares the other threads of the processor."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        if _HAS_PAUSE:
-            kind = ir.FunctionType(_VOID, [])
-            pause = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause")
-            builder.call(pause, [])
+        _emit_pause(builder)
         return _emit_state(builder, args[0])
 
     return types.int64(types.int64), emit
@@ -135,17 +171,7 @@ def serve(board: int, box: int, worker: int, patience: int) -> None:
 @kernel("boolean(int64, int64)")
 def ended(board: int, parts: int) -> bool:
     """Wait a while for the helpers; return whether all have ended the parts that they took."""
-    for _ in range(PATIENCE):
-        working = False
-        for worker in range(1, parts):
-            box = board + BOXES + worker * BOX_BYTES
-            state = look(box)
-            working |= state == TAKEN
-            if state == ENDED:
-                exchange(box, ENDED, IDLE)
-        if not working:
-            return True
-    return False
+    return wait(board, parts)
 
 
 @intrinsic
@@ -155,7 +181,7 @@ def fork(
     """Call ``inner(*given, lo, hi)``, or ``(*given, lo, hi, worker)``, for parts of range(total).
 
     Parts begin at multiples of ``step``. Part i is for worker i and uses its memory, whoever does
-    it. Helpers may still be at work afterwards, see :func:`ended`.
+    it. Returns whether all parts are done; if not, helpers need longer, see :func:`ended`.
     """
     bounds = inner.dispatcher.py_func.__code__.co_argcount - len(given.types)
     kinds = (*given.types, *[types.int64] * bounds)
@@ -181,7 +207,7 @@ def fork(
             return cuts[0], builder.select(last, total, cuts[1])
 
         def box(part: Value) -> Value:
-            return builder.add(board, builder.add(_int(BOXES), builder.mul(part, _int(BOX_BYTES))))
+            return _box(builder, board, part)
 
         with builder.if_then(builder.icmp_signed(">", parts, _int(1))):
             block = ir.LiteralStructType([value.type for value in values])
@@ -199,9 +225,9 @@ def fork(
             asleep = builder.icmp_signed("==", _emit_state(builder, box(loop.index)), _int(ASLEEP))
             with builder.if_then(builder.or_(back, asleep)):
                 call(builder, values, *cut(loop.index), loop.index)
-        return context.get_dummy_value()
+        return _emit_wait(builder, board, parts)
 
-    return types.void(inner, given, *[types.int64] * 4), emit
+    return types.boolean(inner, given, *[types.int64] * 4), emit
 
 
 def _not_counted(context: Any, builder: Any, kind: Any, value: Value) -> Value:

@@ -59,10 +59,7 @@ class Kernel:
         self._compiled: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any) -> Any:
-        compiled = self._compiled
-        if compiled is None:
-            compiled = self.compile()
-        return compiled(*args)
+        return self.compile()(*args)
 
     def variant(self, label: str, **names: Any) -> Kernel:
         """Return a kernel of the same source in which the given global names mean something else.
@@ -75,6 +72,8 @@ class Kernel:
 
     def compile(self) -> Callable[..., Any]:
         """Compile now, or load from the cache, and return the compiled function."""
+        if self._compiled is not None:
+            return self._compiled
         with _lock:
             if self._compiled is None:
                 with _no_garbage_collection():
@@ -212,7 +211,7 @@ def _forking(
     made = eval(code, {"_fork": fork, "_inner": inner})
     made.__name__, made.__qualname__ = function.__name__, function.__qualname__
     made.__module__ = function.__module__
-    return made, numba.types.void(*given, *[numba.types.int64] * 4)
+    return made, numba.types.boolean(*given, *[numba.types.int64] * 4)
 
 
 def kernel(

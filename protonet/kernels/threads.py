@@ -226,20 +226,21 @@ def share(kernel: Kernel, total: int, *args: Any, grain: int = 1, step: int = 0)
     A thread that does not get to run leaves its part to the caller.
     """
     step = step or _step(grain)
-    parts = min(count(), total // grain, -(-total // step))
+    parts = min(_count or count(), total // grain, -(-total // step))
+    do = kernel.compile()
     if parts <= 1 or not compiles() or not _busy.acquire(blocking=False):
         if total > 0:
-            kernel(*args, total, step, 1, _board.address)
+            do(*args, total, step, 1, _board.address)
         return
+    ended = False
     try:
         caller = placement.here()
         for worker in _workers[: parts - 1]:
             worker.wake(caller)
-        try:
-            kernel(*args, total, step, parts, _board.address)
-        finally:
-            _wait_for_all(parts)
+        ended = do(*args, total, step, parts, _board.address)
     finally:
+        if not ended:
+            _wait_for_all(parts)
         _busy.release()
 
 

@@ -88,19 +88,37 @@ def _copy(dy: Array, scratch: Array, image: int, group: int, band: Ints, numbers
                 scratch[to + p] = dy[at + p]
 
 
+@kernel("inline")
+def _sum_rows(
+    values: Array, at: int, row: int, images: int, image: int, count: int,
+    sums: Array, to: int, to_row: int, rows: int, begin: bool,
+) -> None:  # fmt: skip
+    """Write to sums, or add to them, those of rows of ``count`` values of some images."""
+    for r in range(rows):
+        total = np.float32(0)
+        for i in range(images):
+            start = at + r * row + i * image
+            part = values[start : start + count]
+            for p in range(part.size):
+                total += part[p]
+        old = np.float32(0) if begin else sums[to + r * to_row]
+        sums[to + r * to_row] = old + total
+
+
 @kernel(
-    "void(float32[::1], float32[::1], float32[::1], float32[:,::1], int64[:,::1],"
+    "void(float32[::1], float32[::1], float32[::1], boolean, float32[:,::1], int64[:,::1],"
     " int64[::1], int64[:,::1], int64[:,::1], int64[::1], int64, int64, int64)",
     shared=True,
 )
 def sum_products(
-    x: Array, dy: Array, sums: Array, memory: Array, tables: Ints,
+    x: Array, dy: Array, sums: Array, bias: bool, memory: Array, tables: Ints,
     numbers: Ints, bands: Ints, strips: Ints, cuts: Ints, lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
     """Sum dy times x, parts lo to hi - 1 of the bands, or if there is one part blocks of channels.
 
     Args:
-        sums: ``[part][group][channel][value]``.
+        sums: ``[part][group][channel][value]``, the last LANES of the values for the bias.
+        bias: whether to sum dy for it.
         memory, tables: scratch memory of each worker, for what is staged and for runs.
         cuts: at which bands parts begin.
     """
@@ -127,6 +145,25 @@ def sum_products(
                 if numbers[COPIED]:
                     _copy(dy, scratch, image, group, band, numbers)
                     a_row, a = numbers[COPY_ROW], staged + numbers[COPIED]
+                if bias:
+                    images, count = band[BAND_IMAGES], band[BAND_BOTTOM] - band[BAND_TOP]
+                    count *= numbers[OUTPUT_WIDTH]
+                    to = part * numbers[PART_VALUES] + numbers[ROW_VALUES] - LANES
+                    for block in range(max(begin, group * blocks), min(end, (group + 1) * blocks)):
+                        first = max(0, min((block - group * blocks) * ROWS, channels - ROWS))
+                        at, target = first * a_row // 4, to + block * ROWS * numbers[ROW_VALUES]
+                        if numbers[COPIED]:
+                            at += numbers[COPIED] // 4
+                            _sum_rows(
+                                scratch, at, a_row // 4, 1, 0, images * count,
+                                sums, target, numbers[ROW_VALUES], ROWS, index == cuts[part],
+                            )  # fmt: skip
+                        else:
+                            at += (a - dy.ctypes.data) // 4
+                            _sum_rows(
+                                dy, at, a_row // 4, images, groups * channels * plane // 4, count,
+                                sums, target, numbers[ROW_VALUES], ROWS, index == cuts[part],
+                            )  # fmt: skip
                 for s in range(strips.shape[0]):
                     count = _find_runs(runs, band, strips[s, STRIP_KERNEL_ROW], numbers)
                     for t in range(strips[s, STRIP_TILES]):
@@ -143,21 +180,26 @@ def sum_products(
                             if index == cuts[part]:
                                 start, start_row, start_column = zeros.ctypes.data, 0, 0
                             tile(
-                                a + first * plane, a_row, 4, b, VECTOR_BYTES, numbers[POSITION_STEP],
+                                a + first * plane, a_row, 4,
+                                b, VECTOR_BYTES, numbers[POSITION_STEP],
                                 runs.ctypes.data, count, start, start_row, start_column,
                                 out, out_row, VECTOR_BYTES,
                             )  # fmt: skip
 
 
 @kernel(
-    "void(float32[::1], float32[::1], int64[::1], int64[::1], int64, int64, int64, int64)",
+    "void(float32[::1], float32[::1], float32[::1], int64[::1], int64[::1],"
+    " int64, int64, int64, int64)",
     shared=True,
 )
 def add_sums(
-    sums: Array, dw: Array, places: Ints, numbers: Ints, parts: int, tile_rows: int,
+    sums: Array, dw: Array, db: Array, places: Ints, numbers: Ints, parts: int, tile_rows: int,
     lo: int, hi: int,
 ) -> None:  # fmt: skip
-    """Add the parts' sums to dw, flat, for output channels lo to hi - 1 (of all groups)."""
+    """Add the parts' sums to dw, flat, for output channels lo to hi - 1 (of all groups).
+
+    db: (channels,), or empty if it is not wanted.
+    """
     channels, values = numbers[OUTPUT_CHANNELS], numbers[ROW_VALUES]
     for o in range(lo, hi):
         block = o // channels * numbers[BLOCKS] + o % channels // tile_rows
@@ -170,6 +212,8 @@ def add_sums(
         to = o * places.size
         for i in range(places.size):
             dw[to + i] += sums[at + places[i]]
+        if db.size:
+            db[o] += sums[at + values - LANES]
 
 
 VARIANTS = {

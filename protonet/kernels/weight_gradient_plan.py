@@ -62,7 +62,7 @@ class Geometry(NamedTuple):
     PAD_HEIGHT,
     DILATION_HEIGHT,
     PART_VALUES,  # of the sums of one part
-    ROW_VALUES,  # of the sums of one output channel
+    ROW_VALUES,  # of the sums of one output channel, its bias's in the last vector
     ALL,
 ) = range(COUNT, COUNT + 13)
 
@@ -130,6 +130,7 @@ def make(g: Geometry, lanes: int, rows: int, columns: int, join: bool) -> Plan:
             y, x = (i % kh, i // kh) if join else (ky, kx + i)
             places[:, y, x] = total + i * channels + np.arange(channels)
         total += _up(length, vector)
+    total += lanes
 
     bands = _bands(g, width * pixel, join)
     staged = max(b[BAND_IMAGES] * (b[BAND_LAST] - b[BAND_FIRST]) for b in bands) * width * pixel

@@ -83,7 +83,7 @@ class Correlation:
         size: of y, for each spatial axis.
 
     Attributes:
-        maths: has forward(x, w, bias, y), backward_data(dy, w, dx), backward_weights(x, dy, dw)
+        maths: has forward(x, w, bias, y), backward_data(dy, w, dx), backward_weights(x, dy, dw, db)
             and backward_bias(dy, db).
         x_shape, w_shape, y_shape: (N, C, ...), (num_output, C / group, ...), (N, num_output, ...).
     """

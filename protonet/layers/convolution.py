@@ -62,12 +62,13 @@ class Convolution(BaseConvolution):
         m, weights = self._maths, self.blobs[0]
         for x, y, wanted in zip(bottom, top, propagate_down, strict=True):
             dy = y.diff.reshape(m.y_shape)
-            if self.bias_wanted:
-                m.maths.backward_bias(dy, self.blobs[1].diff)
+            db = self.blobs[1].diff if self.bias_wanted else None
             if self.param_propagate_down[0]:
                 m.maths.backward_weights(
-                    x.data.reshape(m.x_shape), dy, weights.diff.reshape(m.w_shape)
+                    x.data.reshape(m.x_shape), dy, weights.diff.reshape(m.w_shape), db
                 )
+            elif db is not None:
+                m.maths.backward_bias(dy, db)
             if wanted:
                 m.maths.backward_data(
                     dy, weights.values.reshape(m.w_shape), x.diff.reshape(m.x_shape)

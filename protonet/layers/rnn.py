@@ -16,7 +16,6 @@ from protonet.layer import register
 from protonet.layers._recurrent import Recurrent
 from protonet.layers.tanh import tanh_backward, tanh_forward
 
-
 TANH_GRAIN = 16384
 
 

@@ -48,6 +48,8 @@ class Numbers:
             if not layer.learned and id(blob) not in learned
         ]
         self._kept: list[Array] = []
+        weights = solver.net.blob_loss_weights
+        self._losses = [(n, solver.net.blobs[n]) for n in solver.net.outputs if weights[n]]
 
     def begin(self) -> None:
         """An iteration begins: remember what its forward passes change."""
@@ -95,8 +97,8 @@ class Numbers:
     def _explain_saturation(self) -> None:
         if "saturated" in self._told:
             return
-        for name, value, weight in self._solver.net.output_values():
-            if weight and abs(value - SATURATED) < 1e-3:
+        for name, blob in self._losses:
+            if blob.count == 1 and abs(float(blob.values.flat[0]) - SATURATED) < 1e-3:
                 self._told.add("saturated")
                 self._solver.reporter.note(
                     f"iteration {self._solver.iter}: {name} = 87.3365 is -log of the smallest "

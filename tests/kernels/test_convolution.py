@@ -68,9 +68,13 @@ def test_values_and_gradients(c: Case) -> None:
         maths.backward_data(dy, w, dx)
         maths.backward_weights(x, dy, dw)
         maths.backward_bias(dy, db)
-        return [y, dx, dw, db]
+        both = np.ones_like(w), np.ones_like(bias)
+        maths.backward_weights(x, dy, *both)
+        return [y, dx, dw, db, *both]
 
-    y, dx, dw, db = for_threads(compute)
+    y, dx, dw, db, *both = for_threads(compute)
+    np.testing.assert_array_equal(both[0], dw)
+    assert_close(both[1], db)
     assert_close(y, naive.convolution(c, x, w, bias))
     assert_close(dx, naive.convolution_dx(c, dy, w))
     assert_close(dw, 1 + naive.convolution_dw(c, x, dy))
