@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nets import fill, from_memory
+from inputs import fill, from_memory
 
 import protonet
 from protonet.kernels import scratch

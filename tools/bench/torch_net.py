@@ -1,6 +1,6 @@
 """Run a plan of ours with PyTorch: the peer does the very same layers on the very same shapes.
 
-Covers the layer types of the nets in ``nets.py``. Parameters are copied from our net, except
+Covers the layer types of the nets in ``works.py``. Parameters are copied from our net, except
 those of recurrent layers, which PyTorch arranges in another way.
 """
 
