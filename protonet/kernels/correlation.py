@@ -24,6 +24,7 @@ from protonet.kernels.correlation_plan import (
     JOINED_STEP,
     LANES_ARE_IMAGES,
     MARGIN_LEFT,
+    PARTS,
     RESULT,
     RESULT_PIXEL,
     RESULT_STEP,
@@ -129,16 +130,21 @@ def stage(
 
 @kernel("inline")
 def _write_out(
-    results: int, target: int, first: int, last: int, images: int, numbers: Ints
-) -> None:
-    """Copy results ``[pixel][channel][lane]`` of pixels first to last - 1 to the target image."""
+    results: int, target: int, first: int, last: int, lowest: int, highest: int, images: int,
+    numbers: Ints,
+) -> None:  # fmt: skip
+    """Copy results ``[pixel][channel][lane]`` of pixels first to last - 1 to the target image.
+
+    Args:
+        lowest, highest: the vectors of a pixel's results from and to which they are copied.
+    """
     pixel, plane, channels = numbers[RESULT_PIXEL], numbers[TARGET_PLANE], numbers[TARGET_CHANNELS]
     squares, across = channels, plane * channels * numbers[GROUPS]
     along, columns = plane, images
     if not numbers[LANES_ARE_IMAGES]:
         squares, across = (channels + LANES - 1) // LANES, plane
         along = plane * LANES
-    for q in range(squares):
+    for q in range(lowest, min(highest, squares)):
         if not numbers[LANES_ARE_IMAGES]:
             columns = min(LANES, channels - q * LANES)
         for p in range(first, last, LANES):
@@ -151,27 +157,28 @@ def _write_out(
 
 @kernel("inline")
 def finish(
-    values: Array, at: int, count: int, width: int, factor: Array, shift: Array, begin: int,
-    slope: float,
+    values: Array, at: int, count: int, step: int, width: int, factor: Array, shift: Array,
+    begin: int, slope: float,
 ) -> None:  # fmt: skip
     """Do to ``count`` rows of ``width`` sums what finish.Finish says, while they are at hand.
 
     Args:
-        at: where in ``values`` they begin.
+        at: where in ``values`` they begin, ``step`` values from one row to the next.
         factor, shift: those of the first sum of each row are at ``begin``. Empty for none.
     """
     if factor.size:
         factors, shifts = factor[begin : begin + width], shift[begin : begin + width]
-        for p in range(at, at + count * width, width):
+        for p in range(at, at + count * step, step):
             row = values[p : p + width]
             for j in range(width):
                 v = row[j] * factors[j] + shifts[j]
                 row[j] = v if v > 0 else slope * v
     elif slope != 1:
-        row = values[at : at + count * width]
-        for j in range(row.size):
-            v = row[j]
-            row[j] = v if v > 0 else slope * v
+        for p in range(at, at + count * step, step):
+            row = values[p : p + width]
+            for j in range(width):
+                v = row[j]
+                row[j] = v if v > 0 else slope * v
 
 
 @kernel(
@@ -215,24 +222,29 @@ def correlate(
         start_row, start_column = VECTOR_BYTES, 0
     staged = scratch.ctypes.data
     results = staged + numbers[RESULT]
+    parts, before = numbers[PARTS], -1
+    ready = 0
     for item in range(lo, hi):
-        band = item % (bands.size - 1)
-        group = item // (bands.size - 1) % groups
-        image = item // (bands.size - 1) // groups * depth
+        part, place = item % parts, item // parts
+        first_block, last_block = part * blocks // parts, (part + 1) * blocks // parts
+        band = place % (bands.size - 1)
+        group = place // (bands.size - 1) % groups
+        image = place // (bands.size - 1) // groups * depth
         images = min(depth, numbers[IMAGES] - image)
         source_at = source.ctypes.data + (image * groups + group) * source_group
         target_at = target.ctypes.data + (image * groups + group) * target_group
         weights_at = weights.ctypes.data + group * blocks * numbers[BLOCK_BYTES]
         start_at = start.ctypes.data + group * numbers[RESULT_PIXEL]
         offset = chunks[bands[band], CHUNK_BAND]
-        ready = offset
+        if place != before:  # else all of the band is staged already
+            ready, before = offset, place
         for chunk in range(bands[band], bands[band + 1]):
             last = chunks[chunk, CHUNK_LAST]
             if ready < last:
                 stage(source_at, scratch, ready, last, offset, images, numbers)
                 ready = last
             first = chunks[chunk, CHUNK_FROM]
-            for block in range(blocks):
+            for block in range(first_block, last_block):
                 block_weights = weights_at + block * numbers[BLOCK_BYTES]
                 block_start = start_at + block * block_results
                 for y in range(chunks[chunk, CHUNK_TOP], chunks[chunk, CHUNK_BOTTOM]):
@@ -251,12 +263,16 @@ def correlate(
                             block_start, start_row, start_column,
                             results + out + block * block_results, out_row, out_column,
                         )  # fmt: skip
-            width = numbers[RESULT_PIXEL] // 4
+            width, values = numbers[RESULT_PIXEL] // 4, block_results // 4
             finish(
-                scratch, numbers[RESULT] // 4, chunks[chunk, CHUNK_TO] - first, width,
-                factor, shift, group * width, slope,
+                scratch, numbers[RESULT] // 4 + first_block * values,
+                chunks[chunk, CHUNK_TO] - first, width, (last_block - first_block) * values,
+                factor, shift, group * width + first_block * values, slope,
             )  # fmt: skip
-            _write_out(results, target_at, first, chunks[chunk, CHUNK_TO], images, numbers)
+            _write_out(
+                results, target_at, first, chunks[chunk, CHUNK_TO],
+                first_block * values // LANES, last_block * values // LANES, images, numbers,
+            )  # fmt: skip
 
 
 @kernel(

@@ -133,8 +133,9 @@ class Shape(NamedTuple):
     CHANNEL_BLOCKS,  # tiles along the target channels of a group
     BLOCK_BYTES,  # of the weights of one such tile
     COLUMN_CLASSES,
+    PARTS,  # items of work that share the tiles along the target channels of a group
     COUNT,
-) = range(25)
+) = range(26)
 
 # Columns of Plan.rows, .tiles and .chunks.
 ROW_CLASS, ROW_FIRST, ROW_LAST = range(3)  # source rows FIRST to LAST - 1 are needed
@@ -144,8 +145,9 @@ CHUNK_TOP, CHUNK_BOTTOM, CHUNK_LEFT, CHUNK_RIGHT, CHUNK_FROM, CHUNK_TO, CHUNK_LA
 )
 
 RESULT_BYTES = 96 * 1024  # of results kept before they are written out
-STAGED_BYTES = 256 * 1024  # of the source that the tiles of a chunk go over again and again
+STAGED_BYTES = 512 * 1024  # of the source that the tiles of a chunk go over again and again
 ITEMS = 8  # work for threads should come in at least so many parts
+PIXEL_CLASH = 1024  # bytes: pixels that lie multiples of it apart fight for a place in the cache
 STAGED_LIMIT = 8 * 1024 * 1024
 
 
@@ -163,7 +165,7 @@ class Plan(NamedTuple):
         classes: (row classes * column classes, 2): first of the runs, how many.
         runs: (runs, 3): offset in a, in b, steps.
         scratch: float32 values of scratch memory.
-        items: blocks of images * groups * bands.
+        items: blocks of images * groups * bands * parts.
         weights, starts: float32 values of the packed weights and start values.
     """
 
@@ -194,6 +196,8 @@ def make(shape: Shape, layout: Layout) -> Plan:
     margin = max(0, -min((start for start, _ in reach), default=0))
     width = margin + max(horizontal.source, max((end for _, end in reach), default=0))
     staged_pixel = source_channels * depth
+    if vertical.kernel == horizontal.kernel == 1 and staged_pixel % PIXEL_CLASH == 0:
+        staged_pixel += depth * layout.lanes  # nothing joins the taps of neighbours: room for this
     tap_bytes = source_channels * layout.channels * 4
 
     column_ids: dict[Taps, int] = {}
@@ -213,15 +217,19 @@ def make(shape: Shape, layout: Layout) -> Plan:
     for row_taps in row_ids:
         for taps in column_ids:
             made = _runs(
-                row_taps, taps, horizontal.kernel, width, staged_pixel, tap_bytes, source_channels
-            )
+                row_taps, taps, horizontal.kernel, width, staged_pixel, tap_bytes, source_channels,
+                depth,
+            )  # fmt: skip
             classes.append((len(runs), len(made)))
             runs += made
     if layout.images:  # weights are the tile's a
         runs = [(weights, source, steps) for source, weights, steps in runs]
 
     result_pixel = blocks * layout.channels * depth
-    chunks, bands = _cut_image(shape, layout, rows, tiles, width * staged_pixel, result_pixel)
+    weights = blocks * vertical.kernel * horizontal.kernel * tap_bytes
+    chunks, bands = _cut_image(
+        shape, layout, rows, tiles, width * staged_pixel, result_pixel, weights
+    )
     staged_rows = max(
         max(c[CHUNK_LAST] - c[CHUNK_BAND] for c in chunks[lo:hi])
         for lo, hi in itertools.pairwise(bands)
@@ -255,6 +263,8 @@ def make(shape: Shape, layout: Layout) -> Plan:
     numbers[BLOCK_BYTES] = vertical.kernel * horizontal.kernel * tap_bytes
     numbers[COLUMN_CLASSES] = len(column_ids)
     image_blocks = -(-shape.images // layout.depth)
+    items = image_blocks * shape.group * (len(bands) - 1)
+    numbers[PARTS] = parts = max(1, min(blocks, -(-ITEMS // max(1, items))))
     return Plan(
         layout,
         shape.group,
@@ -266,7 +276,7 @@ def make(shape: Shape, layout: Layout) -> Plan:
         _table(classes, 2),
         _table(runs, 3),
         (staged + results) // 4 + layout.lanes,
-        image_blocks * shape.group * (len(bands) - 1),
+        items * parts,
         shape.group * blocks * int(numbers[BLOCK_BYTES]) // 4,
         shape.group * result_pixel // 4,
     )
@@ -318,9 +328,12 @@ def _runs(
     staged_pixel: int,
     tap_bytes: int,
     channels: int,
+    step: int,
 ) -> list[tuple[int, int, int]]:
-    """Return runs (offset in staged source, offset in weights, steps), joined where they touch."""
-    step = staged_pixel // channels
+    """Return runs (offset in staged source, offset in weights, steps), joined where they touch.
+
+    step: bytes from one channel to the next in the staged source.
+    """
     made: list[tuple[int, int, int]] = []
     for ky, row in row_taps:
         for kx, column in column_taps:
@@ -343,8 +356,9 @@ def _cut_image(
     tiles: list[tuple[int, int, int]],
     row_bytes: int,
     result_pixel: int,
+    weights: int,
 ) -> tuple[list[tuple[int, ...]], list[int]]:
-    """Cut the target image into chunks, and these into bands."""
+    """Cut the target image into chunks, and these into bands. weights: bytes of a group's."""
     height, width = shape.vertical.target, shape.horizontal.target
     pixel_bytes = row_bytes // shape.horizontal.source * shape.horizontal.step
     source_rows = max(1, rows[height // 2][ROW_LAST] - rows[height // 2][ROW_FIRST])
@@ -352,7 +366,10 @@ def _cut_image(
     pixels = max(pixels // layout.lanes * layout.lanes, layout.lanes)
 
     items = -(-shape.images // layout.depth) * shape.group
-    bands_wanted = -(-ITEMS // items)
+    # What is larger, weights or image, is shared out: each thread reads a part of it.
+    blocks = -(-shape.target_channels // shape.group // layout.channels)
+    by_channels = blocks >= ITEMS and weights > height * row_bytes
+    bands_wanted = 1 if by_channels else -(-ITEMS // items)
     bands_wanted = max(bands_wanted, height * row_bytes * shape.vertical.step // STAGED_LIMIT)
     band_rows = max(1, -(-height // bands_wanted))
 
