@@ -41,7 +41,7 @@ PACK_GRAIN = 128 * 1024  # weights for which a thread of its own is worth while
 SUM_GRAIN = 32 * 1024  # sums of weights' gradients for which it is
 KEEP_POSITIONS = 2048  # of all images; with more it takes no time to pack the weights anew
 
-_NONE = np.empty(0, np.float32)
+_NONE, _ZEROS = np.empty(0, np.float32), np.zeros(16, np.float32)
 
 
 class Convolution2D:
@@ -153,7 +153,7 @@ class Convolution2D:
         blocks = self._geometry.group * int(plan.numbers[BLOCKS])
         threads.share(
             weight_gradient.VARIANTS[plan.rows, plan.columns], blocks if parts == 1 else parts,
-            x.reshape(-1), dy.reshape(-1), sums, db is not None,
+            x.reshape(-1), dy.reshape(-1), sums, db is not None, _ZEROS,
             scratch.each("staged", plan.scratch),
             scratch.each("runs", 2 * plan.runs).view(np.int64),
             plan.numbers, plan.bands, plan.strips, plan.parts,

@@ -34,7 +34,7 @@ from protonet.kernels.board import (
     TAKEN,
     TO,
 )
-from protonet.kernels.jit import kernel
+from protonet.kernels.jit import kernel, optimized_by_caller
 
 PATIENCE = 2000  # looks at helpers that are still at work, before others get the processor
 
@@ -134,7 +134,8 @@ def do_part(context: Any, board: Value, box: Value, worker: Value) -> Any:
         board, box, worker = args
         bounds = [builder.load(_word(builder, box, at), align=8) for at in (FROM, TO)]
         code = builder.load(_word(builder, board, CODE), align=8)
-        builder.call(builder.inttoptr(code, _PART.as_pointer()), [board, *bounds, worker])
+        block = builder.add(board, _int(ARGUMENTS))
+        builder.call(builder.inttoptr(code, _PART.as_pointer()), [block, *bounds, worker])
         builder.store_atomic(_int(ENDED), _word(builder, box, STATE), "release", 8)
         return context.get_dummy_value()
 
@@ -185,7 +186,8 @@ def fork(
     """
     bounds = inner.dispatcher.py_func.__code__.co_argcount - len(given.types)
     kinds = (*given.types, *[types.int64] * bounds)
-    inner.dispatcher.compile(kinds)
+    with optimized_by_caller():
+        inner.dispatcher.compile(kinds)
 
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
         _, given, total, step, parts, board = args
@@ -195,7 +197,15 @@ def fork(
             _not_counted(context, builder, kind, value)
             for kind, value in zip(kinds, cgutils.unpack_tuple(builder, given), strict=False)
         ]
-        call = _Call(context, compiled.fndesc, len(values))
+        block = ir.LiteralStructType([value.type for value in values])
+        if context.get_abi_sizeof(block) > BOXES - ARGUMENTS:
+            raise TypeError(f"the arguments of {compiled.fndesc.qualname} do not fit on the board")
+        do = _part(context, builder.module, compiled.fndesc, block)
+        several = builder.icmp_signed(">", parts, _int(1))
+        own = builder.ptrtoint(cgutils.alloca_once(builder, block), _INT64)
+        given = builder.select(several, builder.add(board, _int(ARGUMENTS)), own)
+        for place, value in zip(_places(builder, given, block), values, strict=True):
+            builder.store(value, place)
 
         def cut(part: Value) -> tuple[Value, Value]:
             following = builder.add(part, _int(1))
@@ -209,10 +219,8 @@ def fork(
         def box(part: Value) -> Value:
             return _box(builder, board, part)
 
-        with builder.if_then(builder.icmp_signed(">", parts, _int(1))):
-            block = ir.LiteralStructType([value.type for value in values])
-            call.keep(builder, board, block, values)
-            code = builder.ptrtoint(call.part_of(builder.module, block), _INT64)
+        with builder.if_then(several):
+            code = builder.ptrtoint(do, _INT64)
             builder.store(code, _word(builder, board, CODE), align=8)
             with cgutils.for_range(builder, parts, start=_int(1)) as loop:
                 lo, hi = cut(loop.index)
@@ -224,7 +232,7 @@ def fork(
             back = _emit_exchange(builder, box(loop.index), _int(POSTED), _int(IDLE))
             asleep = builder.icmp_signed("==", _emit_state(builder, box(loop.index)), _int(ASLEEP))
             with builder.if_then(builder.or_(back, asleep)):
-                call(builder, values, *cut(loop.index), loop.index)
+                builder.call(do, [given, *cut(loop.index), loop.index])
         return _emit_wait(builder, board, parts)
 
     return types.boolean(inner, given, *[types.int64] * 4), emit
@@ -244,53 +252,35 @@ def _not_counted(context: Any, builder: Any, kind: Any, value: Value) -> Value:
     return array._getvalue()
 
 
-class _Call:
-    """Writes calls of a compiled function.
+def _places(builder: Any, block: Value, kind: Any) -> list[Value]:
+    """Return pointers to the elements of a structure at an address."""
+    start = builder.inttoptr(block, ir.PointerType())
+    indices = [[ir.Constant(ir.IntType(32), n) for n in (0, i)] for i in range(len(kind.elements))]
+    return [builder.gep(start, pair, source_etype=kind) for pair in indices]
+
+
+def _part(context: Any, module: Any, function: Any, kind: Any) -> Value:
+    """Return a function (block, lo, hi, worker) that calls another one.
 
     Args:
-        given: how many of its arguments come before lo, hi and, if it has that, worker.
+        function: Numba's description of the one to call; its first arguments lie in the block.
+        kind: the block's type.
     """
-
-    def __init__(self, context: Any, function: Any, given: int) -> None:
-        self._context, self._function, self._given = context, function, given
-
-    def __call__(
-        self, builder: Any, values: Sequence[Value], lo: Value, hi: Value, worker: Value
-    ) -> None:
-        function = self._function
-        args = [*values, lo, hi, worker][: len(function.argtypes)]
-        self._context.call_conv.call_function(
-            builder,
-            self._context.declare_function(builder.module, function),
-            function.restype,
-            function.argtypes,
-            args,
-        )
-
-    def keep(self, builder: Any, board: Value, kind: Any, values: Sequence[Value]) -> None:
-        """Write the given arguments to the board, as a structure of that type."""
-        for place, value in zip(self._places(builder, board, kind), values, strict=True):
-            builder.store(value, place)
-
-    def part_of(self, module: Any, kind: Any) -> Value:
-        """Return a function (board, lo, hi, worker) that takes the arguments from there."""
-        name = f"{self._function.llvm_func_name}.part"
-        function = ir.Function(module, _PART, name)
-        function.linkage = "internal"
-        builder = ir.IRBuilder(function.append_basic_block("entry"))
-        board, *bounds = function.args
-        places = self._places(builder, board, kind)
-        values = [
-            builder.load(place, typ=value)
-            for place, value in zip(places, kind.elements, strict=True)
-        ]
-        self(builder, values, *bounds)
-        builder.ret_void()
-        return function
-
-    def _places(self, builder: Any, board: Value, kind: Any) -> list[Value]:
-        if self._context.get_abi_sizeof(kind) > BOXES - ARGUMENTS:
-            raise TypeError(f"the arguments of {self._function.qualname} do not fit on the board")
-        block = builder.inttoptr(builder.add(board, _int(ARGUMENTS)), ir.PointerType())
-        indices = [[ir.Constant(ir.IntType(32), n) for n in (0, i)] for i in range(self._given)]
-        return [builder.gep(block, pair, source_etype=kind) for pair in indices]
+    part = ir.Function(module, _PART, f"{function.llvm_func_name}.part")
+    part.linkage = "internal"
+    part.attributes.add("noinline")
+    builder = ir.IRBuilder(part.append_basic_block("entry"))
+    block, *bounds = part.args
+    values = [
+        builder.load(place, typ=element)
+        for place, element in zip(_places(builder, block, kind), kind.elements, strict=True)
+    ]
+    context.call_conv.call_function(
+        builder,
+        context.declare_function(module, function),
+        function.restype,
+        function.argtypes,
+        [*values, *bounds][: len(function.argtypes)],
+    )
+    builder.ret_void()
+    return part

@@ -183,6 +183,7 @@ def _multiply_panels(
         added,
         scratch.each("packed", plan.packed),
         scratch.each("edge", plan.edge),
+        np.zeros((threads.count(), 16), np.int64),
         plan.numbers,
         grain=plan.grain,
     )

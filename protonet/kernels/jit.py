@@ -32,6 +32,7 @@ from protonet.errors import ProtonetError
 _FASTMATH = {"contract", "reassoc", "nsz"}
 
 _log = logging.getLogger("protonet")
+_when_cold: Callable[[], None] | None = None
 _lock = threading.RLock()
 
 
@@ -140,6 +141,7 @@ class Kernel:
         folder = self._cache_folder()
         if not folder.exists():
             _announce(folder.parent)
+            _call_when_cold()
         before = config.CACHE_DIR
         config.CACHE_DIR = str(folder)
         try:
@@ -171,8 +173,8 @@ class Kernel:
 
         def plain(*args: Any) -> Any:
             if self._shared:
-                *args, total, _step, _parts, _board = args
-                args = [*args, 0, total, 0][: len(args) + bounds]
+                *given, total, _step, _parts, _board = args
+                args = (*given, 0, total, 0)[: len(given) + bounds]
             with np.errstate(all="ignore"):  # as compiled code does
                 return function(*args)
 
@@ -236,6 +238,34 @@ def kernel(
     return decorate
 
 
+@contextlib.contextmanager
+def optimized_by_caller() -> Iterator[None]:
+    """Leave what is compiled meanwhile as it is before optimization, and out of the machine code.
+
+    It is called by one kernel only, which is linked to it, optimized and translated as a whole.
+    Numba would do both to each of the two: twice the time. Where a version of Numba has other
+    steps than those named here, nothing is left out.
+    """
+    from numba.core.codegen import CPUCodeLibrary, JITCPUCodegen
+
+    steps = [
+        (CPUCodeLibrary, "_optimize_final_module"),
+        (JITCPUCodegen, "_add_module"),
+        (JITCPUCodegen, "set_env"),
+    ]
+    if not all(step in vars(cls) for cls, step in steps):
+        yield
+        return
+    before = [vars(cls)[step] for cls, step in steps]
+    for cls, step in steps:
+        setattr(cls, step, lambda *args: None)
+    try:
+        yield
+    finally:
+        for (cls, step), function in zip(steps, before, strict=True):
+            setattr(cls, step, function)
+
+
 @functools.cache
 def compiles() -> bool:
     """Return whether kernels are compiled; not so with ``NUMBA_DISABLE_JIT``."""
@@ -270,6 +300,19 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("protonet", appauthor=False)) / "kernels"
+
+
+def when_cold(action: Callable[[], None] | None) -> None:
+    """Have something done, once, before a kernel is compiled that is in no cache. None: nothing."""
+    global _when_cold
+    _when_cold = action
+
+
+def _call_when_cold() -> None:
+    action = _when_cold
+    when_cold(None)
+    if action is not None:
+        action()
 
 
 @functools.cache

@@ -88,11 +88,12 @@ def _pack(
 
 @kernel(
     "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[:,::1], float32[:,::1],"
-    " int64[::1], int64, int64, int64)",
+    " int64[:,::1], int64[::1], int64, int64, int64)",
     shared=True,
 )
 def multiply(
-    a: Array, b: Array, c: Array, bias: Array, panels_of: Array, edges: Array, numbers: Ints,
+    a: Array, b: Array, c: Array, bias: Array, panels_of: Array, edges: Array, runs: Ints,
+    numbers: Ints,
     lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
     """Write items lo to hi - 1 of C = op(A) op(B) + bias, or + C.
@@ -103,8 +104,9 @@ def multiply(
         a: of as many rows as a tile at least.
         bias: as long as all panels are wide.
         panels_of, edges: scratch memory of each worker, for GROUP panels and for one tile.
+        runs: for each worker three zeros, of which the last is written.
     """
-    packed, edge, run = panels_of[worker], edges[worker], np.zeros(3, np.int64)
+    packed, edge, run = panels_of[worker], edges[worker], runs[worker]
     M, N, K = numbers[ROWS_OF_C], numbers[COLUMNS_OF_C], numbers[DEPTH]
     narrow = numbers[NARROW] != 0
     width = LANES if narrow else TILE_COLUMNS * LANES

@@ -14,6 +14,7 @@ import numpy as np
 
 from protonet.blob import Array
 from protonet.kernels import simd
+from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.functions import sigmoid, tanh
 from protonet.kernels.jit import Kernel, kernel
 from protonet.kernels.simd import LANES, VECTOR_BYTES, copy_part, transpose_part
@@ -52,10 +53,10 @@ def pack(w: Array, transposed: bool, width: int, packed: Array, lo: int, hi: int
 
 
 @kernel("inline")
-def _product(a: Array, K: int, packed: Array, width: int, sums: Array, blocks: int) -> None:
+def _product(
+    a: Array, K: int, packed: Array, width: int, sums: Array, blocks: int, run: Ints
+) -> None:
     """Write to sums (rows, width) the product of a (rows, K) and packed panels."""
-    # One run of K steps for the tile, and zeros for its sums to begin with.
-    run = np.zeros(3 + LANES, np.int64)
     column = TILE_COLUMNS * LANES
     run[2] = K
     for panel in range(width // column):
@@ -72,13 +73,13 @@ def _product(a: Array, K: int, packed: Array, width: int, sums: Array, blocks: i
 
 @kernel(
     "void(float32[::1], float32[:,:,::1], float32[:,::1], float32[:,::1], float32[:,:,::1],"
-    " float32[:,:,::1], float32[:,:,::1], float32[:,::1], float32[:,::1], int64,"
-    " int64, int64, int64)",
+    " float32[:,:,::1], float32[:,:,::1], float32[:,::1], float32[:,::1],"
+    " int64[:,::1], int64, int64, int64, int64)",
     shared=True,
 )
 def forward(
     packed: Array, z: Array, cont: Array, first: Array, cells: Array, h: Array, h_before: Array,
-    rows_of: Array, sums_of: Array, width: int, lo: int, hi: int, worker: int,
+    rows_of: Array, sums_of: Array, runs: Ints, width: int, lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
     """Write z, cells, h and h_before for blocks lo to hi - 1 of streams.
 
@@ -87,6 +88,8 @@ def forward(
         first: (N, H) h before the first step.
         cells: (T + 1, N, H): those before the first step are given.
         rows_of, sums_of: scratch memory of each worker for h and for the product, of all streams.
+        runs: for each worker 3 + LANES zeros, of which the third is written: the one run of steps
+            of a tile, and what its sums begin with.
         width: of all panels.
     """
     T, N, H = h.shape
@@ -101,7 +104,7 @@ def forward(
             for j in range(H):
                 kept[j] = factor * before[j]
             again[:H] = kept
-        product(rows, H, packed, width, sums, hi - lo)
+        product(rows, H, packed, width, sums, hi - lo, runs[worker])
         for n in range(begin, end):
             added = sums[(n - begin) * width : (n - begin + 1) * width]
             cell(z[t, n], added, cont[t, n], cells[t, n], cells[t + 1, n], h[t, n])
@@ -109,20 +112,20 @@ def forward(
 
 @kernel(
     "void(float32[::1], float32[:,:,::1], float32[:,::1], float32[:,:,::1], float32[:,:,::1],"
-    " float32[:,:,::1], float32[:,:,::1], float32[:,::1], float32[:,::1], float32[:,::1], int64,"
-    " int64, int64, int64)",
+    " float32[:,:,::1], float32[:,:,::1], float32[:,::1], float32[:,::1], float32[:,::1],"
+    " int64[:,::1], int64, int64, int64, int64)",
     shared=True,
 )
 def backward(
     packed: Array, z: Array, cont: Array, cells: Array, h: Array, dh: Array, dz: Array, dc: Array,
-    rows_of: Array, sums_of: Array, width: int, lo: int, hi: int, worker: int,
+    rows_of: Array, sums_of: Array, runs: Ints, width: int, lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
     """Write dz from dh for blocks lo to hi - 1 of streams. The rest as :func:`forward` left it.
 
     Args:
         packed: W.
         dc: (N, H) zeros, the gradient by the cells; overwritten.
-        rows_of, sums_of, width: as in :func:`forward`, for dz and for the product.
+        rows_of, sums_of, runs, width: as in :func:`forward`, for dz and for the product.
     """
     T, N, H = dh.shape
     Z = z.shape[2]
@@ -143,7 +146,7 @@ def backward(
             )
             rows[(n - begin) * Z : (n - begin + 1) * Z] = dz[t, n]
         if t > 0:
-            product(rows, Z, packed, width, sums, hi - lo)
+            product(rows, Z, packed, width, sums, hi - lo, runs[worker])
 
 
 # Each loop below writes one array: LLVM makes vectors only where few arrays might overlap.

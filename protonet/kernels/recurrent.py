@@ -6,6 +6,7 @@ import numpy as np
 
 from protonet.blob import Array
 from protonet.kernels import cpu, scratch, threads
+from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.gemm import TILES
 from protonet.kernels.jit import Kernel
 from protonet.kernels.kept import Kept
@@ -40,7 +41,8 @@ def forward(
     count = blocks * rows  # that a worker may have to do; what it does not is never touched
     threads.share(
         kernel, blocks, packed, z, cont, first, cells, h, h_before,
-        scratch.each("rows", count * H), scratch.each("sums", count * width), width, grain=grain,
+        scratch.each("rows", count * H), scratch.each("sums", count * width), _runs(), width,
+        grain=grain,
     )  # fmt: skip
 
 
@@ -57,7 +59,7 @@ def backward(
     count = blocks * rows  # that a worker may have to do; what it does not is never touched
     threads.share(
         kernel, blocks, packed, z, cont, cells, h, dh, dz, dc,
-        scratch.each("rows", count * len(w)), scratch.each("sums", count * width), width,
+        scratch.each("rows", count * len(w)), scratch.each("sums", count * width), _runs(), width,
         grain=grain,
     )  # fmt: skip
 
@@ -95,6 +97,11 @@ def _packed(
             grain=max(1, BLOCK_WORK // (width * depth)),
         )
     return packed, panels * width
+
+
+def _runs() -> Ints:
+    """Return for each worker the table of one run of steps for a tile, and zeros behind it."""
+    return np.zeros((threads.count(), 3 + cpu.lanes()), np.int64)
 
 
 def _grain(w: Array, rows: int) -> int:

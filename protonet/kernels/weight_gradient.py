@@ -106,12 +106,14 @@ def _sum_rows(
 
 
 @kernel(
-    "void(float32[::1], float32[::1], float32[::1], boolean, float32[:,::1], int64[:,::1],"
-    " int64[::1], int64[:,::1], int64[:,::1], int64[::1], int64, int64, int64)",
+    "void(float32[::1], float32[::1], float32[::1], boolean, float32[::1],"
+    " float32[:,::1], int64[:,::1], int64[::1], int64[:,::1], int64[:,::1], int64[::1],"
+    " int64, int64, int64)",
     shared=True,
 )
 def sum_products(
-    x: Array, dy: Array, sums: Array, bias: bool, memory: Array, tables: Ints,
+    x: Array, dy: Array, sums: Array, bias: bool, zeros: Array,
+    memory: Array, tables: Ints,
     numbers: Ints, bands: Ints, strips: Ints, cuts: Ints, lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
     """Sum dy times x, parts lo to hi - 1 of the bands, or if there is one part blocks of channels.
@@ -119,10 +121,10 @@ def sum_products(
     Args:
         sums: ``[part][group][channel][value]``, the last LANES of the values for the bias.
         bias: whether to sum dy for it.
+        zeros: LANES zeros.
         memory, tables: scratch memory of each worker, for what is staged and for runs.
         cuts: at which bands parts begin.
     """
-    zeros = np.zeros(LANES, np.float32)
     scratch, runs = memory[worker], tables[worker]
     channels, groups, blocks = numbers[OUTPUT_CHANNELS], numbers[GROUPS], numbers[BLOCKS]
     plane, source_image = numbers[OUTPUT_PLANE], numbers[SOURCE_PLANE] * numbers[SOURCE_CHANNELS]

@@ -19,10 +19,10 @@ import numpy as np
 from protonet import random
 from protonet.blob import Array, aligned_zeros
 from protonet.errors import OutputError, PrototxtError
-from protonet.kernels import update
+from protonet.kernels import jit, update
 from protonet.net import Net
 from protonet.scoring import score
-from protonet.solvers import nets, resume
+from protonet.solvers import ahead, nets, resume
 from protonet.solvers.keep import Keep
 from protonet.solvers.lr_policy import check_policy, current_step, learning_rate
 from protonet.solvers.numbers import Numbers
@@ -91,6 +91,7 @@ class Solver:
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._stop_requested = False
         self._snapshot_requested = False
+        self._compiled = False  # whether all kernels of an iteration are
         source.refuse_unknown()
         self._check()
         self.last_snapshot: tuple[Path, Path] | None = None
@@ -271,7 +272,12 @@ class Solver:
                 before()
             shown = bool(param.display) and self.iter % param.display == 0
             self._describe_passes(shown)
+            if not self._compiled:
+                jit.when_cold(lambda: ahead.start(self))
             self.losses.append(self._gradients())
+            if not self._compiled:
+                jit.when_cold(None)
+                self._compiled = True
             self.numbers.gradients(self.losses[-1])
             if shown:
                 now = time.perf_counter()

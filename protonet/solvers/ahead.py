@@ -1,0 +1,122 @@
+"""Compile what training needs in a second process, while the first one is at the forward pass.
+
+The first iteration of a net that was never trained on a machine mostly compiles. Numba compiles
+one kernel at a time in a process, so a second process makes use of a second processor: it goes
+backward through a copy of the net, compiles what each layer asks for, and runs none of it. The
+first process then finds the kernels in the cache.
+
+``python -m protonet.solvers.ahead`` reads a SolverParameter, in binary, from its standard input.
+"""
+
+from __future__ import annotations
+
+import atexit
+import subprocess
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from protonet import fillers
+from protonet.kernels import jit, threads, update
+from protonet.net import Net
+from protonet.plan import Step
+from protonet.schema import caffe_pb2 as pb
+from protonet.schema.read import SolverSource
+
+if TYPE_CHECKING:
+    from protonet.solvers.solver import Solver
+
+# Their kernels take longest to compile: first those that the forward pass will ask for, too.
+_FIRST = ("InnerProduct", "Convolution")
+
+
+def start(solver: Solver) -> None:
+    """Start the second process, if there is a processor for it. It ends by itself, or with us."""
+    if threads.available() < 2:
+        return
+    command = [sys.executable, "-m", "protonet.solvers.ahead"]
+    quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, **quiet)
+    except OSError:
+        return  # then all is compiled here
+    atexit.register(_end, process)
+    try:
+        assert process.stdin is not None
+        process.stdin.write(_message(solver).SerializeToString())
+        process.stdin.close()
+    except OSError:
+        pass  # it has ended
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+def _message(solver: Solver) -> Any:
+    """Return a SolverParameter of the same rule for the training net alone."""
+    message: Any = pb.SolverParameter()
+    message.CopyFrom(solver.param)
+    nets = ("net", "net_param", "train_net", "test_net", "test_net_param", "weights")
+    for name in (*nets, "test_iter", "test_state", "train_state", "test_interval"):
+        message.ClearField(name)
+    message.train_net_param.CopyFrom(without_sources(solver.net))
+    return message
+
+
+def without_sources(net: Net) -> Any:
+    """Return a net's message with Input layers in place of those that read a source."""
+    message: Any = pb.NetParameter(name=net.name)
+    for step in net.steps:
+        if step.node.inserted:
+            continue
+        layer = message.layer.add()
+        layer.CopyFrom(step.node.param)
+        for rule in ("include", "exclude"):
+            layer.ClearField(rule)
+        if not step.bottom and step.top:
+            layer.Clear()
+            layer.name, layer.type = step.node.param.name, "Input"
+            for ref, blob in zip(step.node.tops, step.top, strict=True):
+                layer.top.append(ref.name)
+                layer.input_param.shape.add(dim=blob.shape)
+    return message
+
+
+def compile_backward(message: Any) -> None:
+    """Compile what a solver's training net needs going backward, and for its update."""
+    from protonet.solvers import get_solver
+
+    def compile_only(kernel: jit.Kernel, *args: Any, **options: Any) -> Any:
+        kernel.compile()
+
+    fillers.fill = lambda *args: None  # weights make no difference
+    threads.share = compile_only
+    jit.Kernel.__call__ = compile_only  # type: ignore[assignment, method-assign]
+    solver = get_solver(SolverSource.of(message))
+    steps = [step for step in solver.net.steps if step.backward]
+    for kind in _FIRST:
+        _go_backward(step for step in steps if step.node.type == kind)
+    update.all_finite(solver.net.param_diff)
+    solver.compute_update(0.0)
+    # The first process comes from the other end.
+    _go_backward(steps)
+
+
+def _go_backward(steps: Iterable[Step]) -> None:
+    for step in steps:
+        try:
+            step.layer.backward(step.top, step.propagate_down, step.bottom)
+        except Exception:
+            continue  # it misses what its kernels would have written: the first process compiles
+
+
+def main() -> None:
+    message = pb.SolverParameter()
+    message.ParseFromString(sys.stdin.buffer.read())
+    compile_backward(message)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""A second process compiles what the backward pass needs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from protonet.kernels import jit
+from protonet.kernels.jit import kernel
+from protonet.layer import TRAIN
+from protonet.net import Net
+from protonet.schema.read import NetSource, parse_net, parse_solver
+from protonet.solvers import ahead, get_solver
+
+NET = """
+layer { name: "d" type: "DummyData" top: "x" top: "t" include { phase: TRAIN }
+  dummy_data_param { shape { dim: 6 dim: 3 dim: 12 dim: 10 } shape { dim: 6 } } }
+layer { name: "conv" type: "Convolution" bottom: "x" top: "conv" convolution_param {
+  num_output: 20 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip" inner_product_param {
+  num_output: 5 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "loss" }
+layer { name: "side" type: "Reduction" bottom: "ip" top: "side" loss_weight: 0.5 }
+"""
+
+
+def solver() -> Any:
+    text = f'base_lr: 0.01 lr_policy: "fixed" type: "AdaGrad" train_net_param {{ {NET} }}'
+    return get_solver(parse_solver(text))
+
+
+def test_the_same_net_without_its_sources() -> None:
+    net = Net(parse_net(NET), TRAIN)
+    other = Net(NetSource.of(ahead.without_sources(net)), TRAIN)
+    assert {n: b.shape for n, b in other.blobs.items()} == {
+        n: b.shape for n, b in net.blobs.items()
+    }
+    assert [s.layer.type for s in other.steps] == ["Input", *[s.layer.type for s in net.steps[1:]]]
+    assert [s.backward for s in other.steps] == [s.backward for s in net.steps]
+
+
+def test_a_process_compiles_what_going_backward_takes(tmp_path: Path) -> None:
+    message = ahead._message(solver())
+    assert message.type == "AdaGrad"
+    subprocess.run(
+        [sys.executable, "-m", "protonet.solvers.ahead"],
+        input=message.SerializeToString(),
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        check=True,
+        timeout=300,
+    )
+    compiled = {path.name.split("-")[0] for path in tmp_path.rglob("*.nbi")}
+    for name in ("weight_gradient.sum_products", "product.multiply", "adagrad._adagrad"):
+        assert any(one.startswith(name) for one in compiled), compiled
+    assert not any(one.startswith("softmax._forward") for one in compiled)
+
+
+def test_it_starts_when_the_first_kernel_is_in_no_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(ahead, "start", started.append)
+    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path)
+
+    @kernel("void(float32[::1], int64, int64)", shared=True)
+    def new(x: Any, lo: int, hi: int) -> None:
+        for i in range(lo, hi):
+            x[i] += 1
+
+    trained = solver()
+    before = trained._gradients
+
+    def gradients() -> Any:
+        x = np.zeros(3, np.float32)
+        new(x, 3, 1, 1, 0)
+        assert x.tolist() == [1, 1, 1]
+        return before()
+
+    monkeypatch.setattr(trained, "_gradients", gradients)
+    trained.step(2)
+    assert started == [trained]
+    assert jit._when_cold is None
+
+
+def test_not_on_one_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **options: Any) -> Any:
+        raise AssertionError("started")
+
+    monkeypatch.setattr(ahead.threads, "available", lambda: 1)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    ahead.start(solver())
