@@ -86,8 +86,13 @@ def _emit_wait(builder: Any, board: Value, parts: Value) -> Value:
         with cgutils.for_range(builder, parts, start=_int(1)) as loop:
             box = _box(builder, board, loop.index)
             _emit_exchange(builder, box, _int(ENDED), _int(IDLE))
-            taken = builder.icmp_signed("==", _emit_state(builder, box), _int(TAKEN))
-            busy = builder.add(builder.load(working), builder.zext(taken, _INT64))
+            # It may have ended just now: a box that was left so would take no other part.
+            state = _emit_state(builder, box)
+            at_work = builder.or_(
+                builder.icmp_signed("==", state, _int(TAKEN)),
+                builder.icmp_signed("==", state, _int(ENDED)),
+            )
+            busy = builder.add(builder.load(working), builder.zext(at_work, _INT64))
             builder.store(busy, working)
         with builder.if_then(builder.icmp_signed("==", builder.load(working), _int(0))):
             looks.do_break()

@@ -4,8 +4,6 @@ The first iteration of a net that was never trained on a machine mostly compiles
 one kernel at a time in a process, so a second process makes use of a second processor: it goes
 backward through a copy of the net, compiles what each layer asks for, and runs none of it. The
 first process then finds the kernels in the cache.
-
-``python -m protonet.solvers.ahead`` reads a SolverParameter, in binary, from its standard input.
 """
 
 from __future__ import annotations
@@ -29,15 +27,16 @@ if TYPE_CHECKING:
 # Their kernels take longest to compile: first those that the forward pass will ask for, too.
 _FIRST = ("InnerProduct", "Convolution")
 
+COMMAND = [sys.executable, "-c", "from protonet.solvers.ahead import main; main()"]
+
 
 def start(solver: Solver) -> None:
     """Start the second process, if there is a processor for it. It ends by itself, or with us."""
     if threads.available() < 2:
         return
-    command = [sys.executable, "-m", "protonet.solvers.ahead"]
     quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, **quiet)
+        process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, **quiet)
     except OSError:
         return  # then all is compiled here
     atexit.register(_end, process)
@@ -113,10 +112,7 @@ def _go_backward(steps: Iterable[Step]) -> None:
 
 
 def main() -> None:
+    """Be the second process: read a SolverParameter, in binary, from the standard input."""
     message = pb.SolverParameter()
     message.ParseFromString(sys.stdin.buffer.read())
     compile_backward(message)
-
-
-if __name__ == "__main__":
-    main()

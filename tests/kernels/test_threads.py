@@ -68,6 +68,27 @@ def test_a_shared_kernel_does_every_part_once(
     assert len(done) == max(1, min(count, total // grain, -(-total // boundary))) * (total > 0)
 
 
+@kernel("void(int64[:, ::1], int64, int64, int64, int64)", shared=True)
+def work(parts: Any, rounds: int, lo: int, hi: int, worker: int) -> None:
+    """Count in parts[worker] how often it was done, after so many rounds of work."""
+    value = lo
+    for i in range(rounds):
+        value = (value * 1664525 + i) & 0xFFFFFFFF
+    parts[worker, 0] += 1
+    parts[worker, 1] = value
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_no_part_is_lost_or_done_twice(count: int) -> None:
+    """However the ends of the parts fall: helpers end before, with and after the caller."""
+    threads.set_count(count)
+    rng = np.random.default_rng(count)
+    for rounds in rng.integers(0, 3000, 20_000).tolist():
+        parts = np.zeros((count, 16), np.int64)
+        threads.share(work, count, parts, rounds)
+        assert parts[:, 0].tolist() == [1] * count
+
+
 def test_the_caller_takes_back_what_a_helper_does_not_begin(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from protonet.kernels import jit
+from protonet.kernels import jit, threads
 from protonet.kernels.jit import kernel
 from protonet.layer import TRAIN
 from protonet.net import Net
@@ -49,14 +48,14 @@ def test_a_process_compiles_what_going_backward_takes(tmp_path: Path) -> None:
     message = ahead._message(solver())
     assert message.type == "AdaGrad"
     subprocess.run(
-        [sys.executable, "-m", "protonet.solvers.ahead"],
+        ahead.COMMAND,
         input=message.SerializeToString(),
         env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
         check=True,
         timeout=300,
     )
     compiled = {path.name.split("-")[0] for path in tmp_path.rglob("*.nbi")}
-    for name in ("weight_gradient.sum_products", "product.multiply", "adagrad._adagrad"):
+    for name in ("weight_gradient.sum_products", "thin.times", "adagrad._adagrad"):
         assert any(one.startswith(name) for one in compiled), compiled
     assert not any(one.startswith("softmax._forward") for one in compiled)
 
@@ -78,7 +77,7 @@ def test_it_starts_when_the_first_kernel_is_in_no_cache(
 
     def gradients() -> Any:
         x = np.zeros(3, np.float32)
-        new(x, 3, 1, 1, 0)
+        threads.share(new, 3, x)
         assert x.tolist() == [1, 1, 1]
         return before()
 
