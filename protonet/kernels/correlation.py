@@ -48,7 +48,13 @@ from protonet.kernels.correlation_plan import (
     Ints,
 )
 from protonet.kernels.jit import kernel
-from protonet.kernels.simd import LANES, VECTOR_BYTES, transpose, transpose_part
+from protonet.kernels.simd import (
+    LANES,
+    VECTOR_BYTES,
+    expect_write,
+    transpose,
+    transpose_part,
+)
 
 tile: Any = None  # one of simd's; each variant of correlate has its own
 
@@ -208,7 +214,8 @@ def correlate(
     depth = LANES if over_images else 1
     groups, blocks = numbers[GROUPS], numbers[CHANNEL_BLOCKS]
     source_group = numbers[SOURCE_PLANE] * numbers[SOURCE_CHANNELS]
-    target_group = numbers[TARGET_PLANE] * numbers[TARGET_CHANNELS]
+    target_plane = numbers[TARGET_PLANE]
+    target_group = target_plane * numbers[TARGET_CHANNELS]
     row_bytes = numbers[STAGED_WIDTH] * numbers[STAGED_PIXEL]
     block_results = numbers[RESULT_PIXEL] // blocks
     # The tile's a and b: rows and columns of vectors.
@@ -222,6 +229,7 @@ def correlate(
         start_row, start_column = VECTOR_BYTES, 0
     staged = scratch.ctypes.data
     results = staged + numbers[RESULT]
+    channels_of_block = block_results // 4 // depth
     parts, before = numbers[PARTS], -1
     ready = 0
     for item in range(lo, hi):
@@ -244,6 +252,16 @@ def correlate(
                 stage(source_at, scratch, ready, last, offset, images, numbers)
                 ready = last
             first = chunks[chunk, CHUNK_FROM]
+            # What will be written is asked for meanwhile, some lines with each tile.
+            across = (chunks[chunk, CHUNK_TO] - first + LANES - 1) // LANES
+            begin = first_block * channels_of_block
+            end = min(last_block * channels_of_block, numbers[TARGET_CHANNELS])
+            tiles_of_chunk = chunks[chunk, CHUNK_RIGHT] - chunks[chunk, CHUNK_LEFT]
+            tiles_of_chunk *= chunks[chunk, CHUNK_BOTTOM] - chunks[chunk, CHUNK_TOP]
+            tiles_of_chunk *= last_block - first_block
+            tiles_of_chunk = max(1, tiles_of_chunk)
+            lines = (images * (end - begin) * across + tiles_of_chunk - 1) // tiles_of_chunk
+            line, channel, line_image = 0, begin, 0
             for block in range(first_block, last_block):
                 block_weights = weights_at + block * numbers[BLOCK_BYTES]
                 block_start = start_at + block * block_results
@@ -263,6 +281,14 @@ def correlate(
                             block_start, start_row, start_column,
                             results + out + block * block_results, out_row, out_column,
                         )  # fmt: skip
+                        for _ in range(lines):
+                            at = line_image * groups * target_group + channel * target_plane
+                            expect_write(target_at + at + (first + line * LANES) * 4)
+                            line += 1
+                            if line == across:
+                                line, channel = 0, channel + 1
+                            if channel == end:
+                                channel, line_image = begin, line_image + 1
             width, values = numbers[RESULT_PIXEL] // 4, block_results // 4
             finish(
                 scratch, numbers[RESULT] // 4 + first_block * values,

@@ -317,6 +317,20 @@ def store_part(context: Any, source: Value, count: Value, target: Value) -> Any:
     return types.void(*[types.int64] * 3), emit
 
 
+@intrinsic
+def expect_write(context: Any, address: Value) -> Any:
+    """Have the cache line at an address brought near, to be written to. Any address will do."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+        numbers = [ir.Constant(_INT32, n) for n in (1, 3, 1)]  # to write, soon and often, data
+        kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), *[_INT32] * 3])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [_Code(builder).pointer(args[0]), *numbers])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), emit
+
+
 _INDICES = ir.VectorType(_INT32, LANES)
 
 
