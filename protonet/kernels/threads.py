@@ -28,7 +28,7 @@ Task = Callable[[int, int, int], None]
 
 LINE = 16  # float32 values of a cache line
 MOST = 1024  # threads
-PATIENCE = 40000
+PATIENCE = 20_000  # looks for the next part before a helper sleeps: about half a millisecond
 
 
 class _Job:
