@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from protonet import fillers
 from protonet.kernels import jit, threads, update
+from protonet.layer import Layer
 from protonet.net import Net
 from protonet.plan import Step
 from protonet.schema import caffe_pb2 as pb
@@ -31,8 +32,11 @@ COMMAND = [sys.executable, "-c", "from protonet.solvers.ahead import main; main(
 
 
 def start(solver: Solver) -> None:
-    """Start the second process, if there is a processor for it. It ends by itself, or with us."""
-    if threads.available() < 2:
+    """Start the second process, if there is a processor for it. It ends by itself, or with us.
+
+    Users' own layers are never run twice: where there are any, all is compiled in this process.
+    """
+    if threads.available() < 2 or any(map(_is_foreign, solver.net.layers)):
         return
     quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
@@ -46,6 +50,10 @@ def start(solver: Solver) -> None:
         process.stdin.close()
     except OSError:
         pass  # it has ended
+
+
+def _is_foreign(layer: Layer) -> bool:
+    return layer.type == "Python" or not type(layer).__module__.startswith("protonet.")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -65,16 +73,20 @@ def _message(solver: Solver) -> Any:
 
 
 def without_sources(net: Net) -> Any:
-    """Return a net's message with Input layers in place of those that read a source."""
+    """Return a net's message that touches no file.
+
+    Input layers are in place of those that read a source, and what has no tops, which may write,
+    is left out.
+    """
     message: Any = pb.NetParameter(name=net.name)
     for step in net.steps:
-        if step.node.inserted:
+        if step.node.inserted or not step.top:
             continue
         layer = message.layer.add()
         layer.CopyFrom(step.node.param)
         for rule in ("include", "exclude"):
             layer.ClearField(rule)
-        if not step.bottom and step.top:
+        if not step.bottom:
             layer.Clear()
             layer.name, layer.type = step.node.param.name, "Input"
             for ref, blob in zip(step.node.tops, step.top, strict=True):

@@ -87,10 +87,28 @@ def test_it_starts_when_the_first_kernel_is_in_no_cache(
     assert jit._when_cold is None
 
 
-def test_not_on_one_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: Any, **options: Any) -> Any:
-        raise AssertionError("started")
+def test_nothing_writes_a_file_and_no_layer_of_a_user_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    out = """layer { name: "out" type: "HDF5Output" bottom: "x" bottom: "t"
+        hdf5_output_param { file_name: "%s" } }"""
+    net = Net(parse_net(NET + out % (tmp_path / "out.h5")), TRAIN)
+    assert "HDF5Output" not in {layer.type for layer in ahead.without_sources(net).layer}
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    trained = solver()
+    trained.net.layers.append(
+        type("Mine", (type(trained.net.layers[1]),), {"__module__": "mine"})(
+            trained.net.layers[1].param
+        )
+    )
+    ahead.start(trained)
 
+
+def refuse(*args: Any, **options: Any) -> Any:
+    raise AssertionError("started")
+
+
+def test_not_on_one_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ahead.threads, "available", lambda: 1)
     monkeypatch.setattr(subprocess, "Popen", refuse)
     ahead.start(solver())
