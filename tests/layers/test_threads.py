@@ -76,7 +76,7 @@ def test_bits_do_not_depend_on_threads(case):
     before = threads.count()
     try:
         results = []
-        for n in (1, 2, 3):
+        for n in (1, 2, 3, 5):
             threads.set_count(n)
             results.append([array.copy() for array in compute(*case)])
     finally:
