@@ -13,6 +13,7 @@ from protonet import random
 from protonet.blob import Blob, Shape
 from protonet.errors import DataError
 from protonet.graph import BlobRef, Graph, build_graph
+from protonet.layers.input import make_input
 from protonet.net import Net
 from protonet.plan import Step, build_plan
 
@@ -197,10 +198,7 @@ def _without_sources(source: Any, steps: list[Step]) -> Any:
         step = next((s for s in steps if s.node.param == layer), None)
         if step is None:
             continue
-        layer.type = "Input"
-        layer.ClearField("input_param")
-        for blob in step.top:
-            layer.input_param.shape.add(dim=blob.shape)
+        make_input(layer, step.top)
     return type(source)(message, source.path, source.lines)
 
 

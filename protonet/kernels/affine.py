@@ -35,10 +35,8 @@ def _forward(
     hi: int,
 ) -> None:
     """Write y for outer ones or channels lo <= i < hi. y may be x."""
-    outer, first, last = x.size // (M * D), 0, M
-    outer_lo, outer_hi = (lo, hi) if by_outer else (0, outer)
-    if not by_outer:
-        first, last = lo, hi
+    outer_lo, outer_hi = (lo, hi) if by_outer else (0, x.size // (M * D))
+    first, last = (0, M) if by_outer else (lo, hi)
     s, b = s[first:last], b[first:last]
     for n in range(outer_lo, outer_hi):
         if D == 1:

@@ -226,10 +226,11 @@ def make(shape: Shape, layout: Layout) -> Plan:
         runs = [(weights, source, steps) for source, weights, steps in runs]
 
     result_pixel = blocks * layout.channels * depth
-    weights = blocks * vertical.kernel * horizontal.kernel * tap_bytes
-    chunks, bands = _cut_image(
-        shape, layout, rows, tiles, width * staged_pixel, result_pixel, weights
-    )
+    block_bytes = vertical.kernel * horizontal.kernel * tap_bytes
+    row_bytes = width * staged_pixel
+    # What is larger, weights or image, is shared out: each thread reads a part of it.
+    by_channels = blocks >= ITEMS and blocks * block_bytes > vertical.target * row_bytes
+    chunks, bands = _cut_image(shape, layout, rows, tiles, row_bytes, result_pixel, by_channels)
     staged_rows = max(
         max(c[CHUNK_LAST] - c[CHUNK_BAND] for c in chunks[lo:hi])
         for lo, hi in itertools.pairwise(bands)
@@ -260,7 +261,7 @@ def make(shape: Shape, layout: Layout) -> Plan:
     numbers[RESULT_PIXEL] = result_pixel
     numbers[RESULT_STEP] = horizontal.phases * result_pixel
     numbers[CHANNEL_BLOCKS] = blocks
-    numbers[BLOCK_BYTES] = vertical.kernel * horizontal.kernel * tap_bytes
+    numbers[BLOCK_BYTES] = block_bytes
     numbers[COLUMN_CLASSES] = len(column_ids)
     image_blocks = -(-shape.images // layout.depth)
     items = image_blocks * shape.group * (len(bands) - 1)
@@ -356,9 +357,12 @@ def _cut_image(
     tiles: list[tuple[int, int, int]],
     row_bytes: int,
     result_pixel: int,
-    weights: int,
+    by_channels: bool,
 ) -> tuple[list[tuple[int, ...]], list[int]]:
-    """Cut the target image into chunks, and these into bands. weights: bytes of a group's."""
+    """Cut the target image into chunks, and these into bands.
+
+    by_channels: threads share out channels, and bands need not be many.
+    """
     height, width = shape.vertical.target, shape.horizontal.target
     pixel_bytes = row_bytes // shape.horizontal.source * shape.horizontal.step
     source_rows = max(1, rows[height // 2][ROW_LAST] - rows[height // 2][ROW_FIRST])
@@ -366,9 +370,6 @@ def _cut_image(
     pixels = max(pixels // layout.lanes * layout.lanes, layout.lanes)
 
     items = -(-shape.images // layout.depth) * shape.group
-    # What is larger, weights or image, is shared out: each thread reads a part of it.
-    blocks = -(-shape.target_channels // shape.group // layout.channels)
-    by_channels = blocks >= ITEMS and weights > height * row_bytes
     bands_wanted = 1 if by_channels else -(-ITEMS // items)
     bands_wanted = max(bands_wanted, height * row_bytes * shape.vertical.step // STAGED_LIMIT)
     band_rows = max(1, -(-height // bands_wanted))

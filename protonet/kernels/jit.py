@@ -169,7 +169,7 @@ class Kernel:
 
         import numpy as np
 
-        bounds = len(_bounds(function)) if self._shared else 0
+        bounds = _bounds(function) if self._shared else 0
 
         def plain(*args: Any) -> Any:
             if self._shared:
@@ -181,11 +181,10 @@ class Kernel:
         return plain
 
 
-def _bounds(function: Callable[..., Any]) -> list[str]:
-    """Return the names of the last arguments of a shared kernel: lo, hi and maybe worker."""
+def _bounds(function: Callable[..., Any]) -> int:
+    """Return how many are the last arguments of a shared kernel: lo, hi and maybe worker."""
     code = function.__code__
-    names = list(code.co_varnames[: code.co_argcount])
-    return names[names.index("lo") :]
+    return code.co_argcount - code.co_varnames.index("lo")
 
 
 def _forking(
@@ -204,7 +203,7 @@ def _forking(
 
     kinds: tuple[Any, ...]
     kinds, _ = sigutils.normalize_signature(signature)
-    given = kinds[: len(kinds) - len(_bounds(function))]
+    given = kinds[: len(kinds) - _bounds(function)]
     names = ", ".join(function.__code__.co_varnames[: len(given)])
     rest = "_total, _step, _parts, _board"
     source = f"lambda {names}, {rest}: _fork(_inner, ({names},), {rest})"
@@ -302,15 +301,20 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("protonet", appauthor=False)) / "kernels"
 
 
-def when_cold(action: Callable[[], None] | None) -> None:
-    """Have something done, once, before a kernel is compiled that is in no cache. None: nothing."""
+@contextlib.contextmanager
+def when_cold(action: Callable[[], None]) -> Iterator[None]:
+    """Have something done, once, before a kernel is compiled meanwhile that is in no cache."""
     global _when_cold
     _when_cold = action
+    try:
+        yield
+    finally:
+        _when_cold = None
 
 
 def _call_when_cold() -> None:
-    action = _when_cold
-    when_cold(None)
+    global _when_cold
+    action, _when_cold = _when_cold, None
     if action is not None:
         action()
 

@@ -144,28 +144,14 @@ def sum_products(
                 a_row = plane
                 a = dy.ctypes.data + (image * groups + group) * channels * plane
                 a += band[BAND_TOP] * numbers[OUTPUT_WIDTH] * 4
+                # The rows of dy that are summed for the bias.
+                values, origin, images = dy, (a - dy.ctypes.data) // 4, band[BAND_IMAGES]
+                positions = (band[BAND_BOTTOM] - band[BAND_TOP]) * numbers[OUTPUT_WIDTH]
                 if numbers[COPIED]:
                     _copy(dy, scratch, image, group, band, numbers)
                     a_row, a = numbers[COPY_ROW], staged + numbers[COPIED]
-                if bias:
-                    images, count = band[BAND_IMAGES], band[BAND_BOTTOM] - band[BAND_TOP]
-                    count *= numbers[OUTPUT_WIDTH]
-                    to = part * numbers[PART_VALUES] + numbers[ROW_VALUES] - LANES
-                    for block in range(max(begin, group * blocks), min(end, (group + 1) * blocks)):
-                        first = max(0, min((block - group * blocks) * ROWS, channels - ROWS))
-                        at, target = first * a_row // 4, to + block * ROWS * numbers[ROW_VALUES]
-                        if numbers[COPIED]:
-                            at += numbers[COPIED] // 4
-                            _sum_rows(
-                                scratch, at, a_row // 4, 1, 0, images * count,
-                                sums, target, numbers[ROW_VALUES], ROWS, index == cuts[part],
-                            )  # fmt: skip
-                        else:
-                            at += (a - dy.ctypes.data) // 4
-                            _sum_rows(
-                                dy, at, a_row // 4, images, groups * channels * plane // 4, count,
-                                sums, target, numbers[ROW_VALUES], ROWS, index == cuts[part],
-                            )  # fmt: skip
+                    values, origin, images = scratch, numbers[COPIED] // 4, 1
+                    positions *= band[BAND_IMAGES]
                 for s in range(strips.shape[0]):
                     count = _find_runs(runs, band, strips[s, STRIP_KERNEL_ROW], numbers)
                     for t in range(strips[s, STRIP_TILES]):
@@ -179,6 +165,13 @@ def sum_products(
                             out = sums.ctypes.data + part * numbers[PART_VALUES] * 4
                             out += block * ROWS * out_row + strips[s, STRIP_SUMS] * 4 + value
                             start, start_row, start_column = out, out_row, VECTOR_BYTES
+                            if bias and s == 0 and t == 0:
+                                _sum_rows(
+                                    values, origin + first * a_row // 4, a_row // 4,
+                                    images, groups * channels * plane // 4, positions, sums,
+                                    (out + out_row - sums.ctypes.data) // 4 - LANES,
+                                    numbers[ROW_VALUES], ROWS, index == cuts[part],
+                                )  # fmt: skip
                             if index == cuts[part]:
                                 start, start_row, start_column = zeros.ctypes.data, 0, 0
                             tile(

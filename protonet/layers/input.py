@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from protonet.blob import Blob
 from protonet.errors import GraphError
 from protonet.layer import Layer, register
@@ -40,3 +43,11 @@ class Input(Layer):
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         """Nothing is below."""
+
+
+def make_input(param: Any, tops: Sequence[Blob]) -> None:
+    """Make a LayerParameter an Input of blobs of these shapes; all else in it stays as it is."""
+    param.type = "Input"
+    param.ClearField("input_param")
+    for blob in tops:
+        param.input_param.shape.add(dim=blob.shape)

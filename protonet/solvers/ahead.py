@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from protonet import fillers
 from protonet.kernels import jit, threads, update
 from protonet.layer import Layer
+from protonet.layers.input import make_input
 from protonet.net import Net
 from protonet.plan import Step
 from protonet.schema import caffe_pb2 as pb
@@ -73,25 +74,22 @@ def _message(solver: Solver) -> Any:
 
 
 def without_sources(net: Net) -> Any:
-    """Return a net's message that touches no file.
+    """Return a net's message that reads no data and writes no file.
 
-    Input layers are in place of those that read a source, and what has no tops, which may write,
-    is left out.
+    Input layers are in place of those without bottoms, and what has no tops, which may write, is
+    left out.
     """
     message: Any = pb.NetParameter(name=net.name)
     for step in net.steps:
         if step.node.inserted or not step.top:
             continue
-        layer = message.layer.add()
+        layer = message.layer.add(name=step.node.name, top=[ref.name for ref in step.node.tops])
+        if not step.bottom:
+            make_input(layer, step.top)
+            continue
         layer.CopyFrom(step.node.param)
         for rule in ("include", "exclude"):
             layer.ClearField(rule)
-        if not step.bottom:
-            layer.Clear()
-            layer.name, layer.type = step.node.param.name, "Input"
-            for ref, blob in zip(step.node.tops, step.top, strict=True):
-                layer.top.append(ref.name)
-                layer.input_param.shape.add(dim=blob.shape)
     return message
 
 

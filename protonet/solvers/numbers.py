@@ -98,7 +98,9 @@ class Numbers:
         if "saturated" in self._told:
             return
         for name, blob in self._losses:
-            if blob.count == 1 and abs(float(blob.values.flat[0]) - SATURATED) < 1e-3:
+            in_force = blob.count and blob.diff.flat[0]
+            values = blob.values.reshape(-1).tolist() if in_force else []
+            if any(abs(value - SATURATED) < 1e-3 for value in values):
                 self._told.add("saturated")
                 self._solver.reporter.note(
                     f"iteration {self._solver.iter}: {name} = 87.3365 is -log of the smallest "

@@ -272,12 +272,7 @@ class Solver:
                 before()
             shown = bool(param.display) and self.iter % param.display == 0
             self._describe_passes(shown)
-            if not self._compiled:
-                jit.when_cold(lambda: ahead.start(self))
-            self.losses.append(self._gradients())
-            if not self._compiled:
-                jit.when_cold(None)
-                self._compiled = True
+            self.losses.append(self._gradients() if self._compiled else self._first_gradients())
             self.numbers.gradients(self.losses[-1])
             if shown:
                 now = time.perf_counter()
@@ -298,6 +293,13 @@ class Solver:
     def smoothed_loss(self) -> float:
         """The mean of the last ``average_loss`` losses."""
         return sum(self.losses) / len(self.losses) if self.losses else 0.0
+
+    def _first_gradients(self) -> float:
+        """Do what mostly compiles, with a second process where kernels are in no cache."""
+        with jit.when_cold(lambda: ahead.start(self)):
+            loss = self._gradients()
+        self._compiled = True
+        return loss
 
     def _gradients(self) -> float:
         """Run forward and backward ``iter_size`` times; return the mean loss."""

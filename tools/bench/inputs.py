@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from protonet.schema.read import parse_net, read_net
+import protonet
+from protonet.schema.read import SolverSource, parse_net, read_net
 
 MODELS = Path(__file__).parents[2] / "models"
+MOMENTUM, DECAY = 0.9, 5e-4
+LENET_RATE, LENET_BATCH, LENET_BATCHES = 0.01, 64, 16
 
 # 32 steps of 128 numbers each, 256 hidden units, one of 10 classes at every step.
 LSTM = """
@@ -65,3 +70,33 @@ def fill(net: Any, rng: np.random.Generator) -> dict[str, Any]:
             blob.data[...] = rng.standard_normal(blob.shape)
         values[name] = blob.data.copy()
     return values
+
+
+def solver_of(message: Any, rate: float) -> Any:
+    """Return a solver that trains a net by SGD with momentum and weight decay."""
+    param = protonet.schema.caffe_pb2.SolverParameter(
+        base_lr=rate, momentum=MOMENTUM, weight_decay=DECAY, lr_policy="fixed", max_iter=10**6
+    )
+    param.train_net_param.CopyFrom(message)
+    return protonet.get_solver(SolverSource.of(param))
+
+
+def lenet_from_memory(name: str) -> tuple[Any, Callable[[], None], Any, Any]:
+    """Return a solver of LeNet or LeNet-DSN, what does an iteration, and its images and labels.
+
+    Each iteration takes the next batch: images (LENET_BATCHES, N, 1, 28, 28), labels the same.
+    """
+    solver = solver_of(from_memory(name, LENET_BATCH, True), LENET_RATE)
+    data, label = solver.net.blobs["data"].data, solver.net.blobs["label"].data
+    rng = np.random.default_rng(0)
+    images = rng.random((LENET_BATCHES, *data.shape), np.float32)
+    labels = rng.integers(0, 10, (LENET_BATCHES, *label.shape))
+    batches = itertools.cycle(range(LENET_BATCHES))
+
+    def step() -> None:
+        i = next(batches)
+        data[...] = images[i]
+        label[...] = labels[i]
+        solver.step(1)
+
+    return solver, step, images, labels

@@ -10,14 +10,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from inputs import fill, from_memory
+from inputs import (
+    DECAY,
+    LENET_BATCH,
+    LENET_BATCHES,
+    LENET_RATE,
+    MOMENTUM,
+    fill,
+    from_memory,
+    lenet_from_memory,
+    solver_of,
+)
 from torch.nn import functional
 from torch_net import TorchNet
 
 import protonet
 from protonet.facts import layer_facts
 from protonet.plan import Plan
-from protonet.schema.read import NetSource, SolverSource
+from protonet.schema.read import NetSource
 
 LENETS = ["lenet", "lenet_dsn"]
 NETS = [
@@ -31,8 +41,6 @@ NETS = [
     "lstm",
 ]
 TRAIN_BATCH = {"vgg16": 4}
-LENET_BATCH, LENET_BATCHES = 64, 16
-MOMENTUM, DECAY = 0.9, 5e-4
 
 Call = Callable[[], Any]
 
@@ -85,7 +93,7 @@ def forward(name: str, batch: int) -> Work:
 def training(name: str, batch: int) -> Work:
     """Make a training step on the same images again and again."""
     rate = 1e-5
-    solver = _solver(name, batch, rate)
+    solver = solver_of(from_memory(name, batch, True), rate)
     peer = _peer(solver.net)
     rule = _rule(peer.parameters, rate)
 
@@ -104,26 +112,13 @@ def training(name: str, batch: int) -> Work:
 
 def lenet_training(name: str) -> Work:
     """Make a training iteration of LeNet or LeNet-DSN that takes the next images from memory."""
-    rate = 0.01
-    solver = _solver(name, LENET_BATCH, rate)
-    data, label = solver.net.blobs["data"].data, solver.net.blobs["label"].data
-    rng = np.random.default_rng(0)
-    images = rng.random((LENET_BATCHES, *data.shape), np.float32)
-    labels = rng.integers(0, 10, (LENET_BATCHES, *label.shape))
-    ours_next = itertools.cycle(range(LENET_BATCHES))
-
-    def ours() -> None:
-        i = next(ours_next)
-        data[...] = images[i]
-        label[...] = labels[i]
-        solver.step(1)
-
+    solver, ours, images, labels = lenet_from_memory(name)
     side = name == "lenet_dsn"
     conv1, conv2 = torch.nn.Conv2d(1, 20, 5), torch.nn.Conv2d(20, 50, 5)
     ip1, ip2 = torch.nn.Linear(800, 500), torch.nn.Linear(500, 10)
     ip1_side = torch.nn.Linear(2880, 10)
     layers = [conv1, conv2, ip1, ip2] + ([ip1_side] if side else [])
-    rule = _rule([p for layer in layers for p in layer.parameters()], rate)
+    rule = _rule([p for layer in layers for p in layer.parameters()], LENET_RATE)
     xs, ys = torch.from_numpy(images), torch.from_numpy(labels)
 
     def loss_of(x: Any, y: Any) -> Any:
@@ -150,15 +145,6 @@ def lenet_training(name: str) -> Work:
         return call
 
     return Work(ours, theirs, 3 * _multiply_adds(solver.net.plan))
-
-
-def _solver(name: str, batch: int, rate: float) -> Any:
-    """Return a solver of ours for a net with inputs from memory."""
-    param = protonet.schema.caffe_pb2.SolverParameter(
-        base_lr=rate, momentum=MOMENTUM, weight_decay=DECAY, lr_policy="fixed", max_iter=10**6
-    )
-    param.train_net_param.CopyFrom(from_memory(name, batch, True))
-    return protonet.get_solver(SolverSource.of(param))
 
 
 def _rule(parameters: list[Any], rate: float) -> torch.optim.SGD:
