@@ -107,6 +107,8 @@ class _Worker:
         self._thread.start()
 
     def _loop(self) -> None:
+        from protonet.kernels import fork
+
         board, index = self._board, self._index
         while True:
             self._go.acquire()
@@ -118,8 +120,6 @@ class _Worker:
                 del job
                 self._done.release()
                 continue
-            from protonet.kernels import fork  # imports Numba, which not all who count threads need
-
             fork.serve(board.address, board.box(index), index, _patience)
 
     def wake(self, caller: int) -> None:
