@@ -28,6 +28,7 @@ Task = Callable[[int, int, int], None]
 
 LINE = 16  # float32 values of a cache line
 MOST = 1024  # threads
+FEW = 50  # interrupts of what must be done nevertheless; more, and it is not interrupted but broken
 PATIENCE = 20_000  # looks for the next part before a helper sleeps: about half a millisecond
 
 
@@ -102,6 +103,7 @@ class _Worker:
         self._job: _Job | None = None
         self._stop = False
         self._board, self._index = board, index
+        board.set_state(index, ASLEEP)
         self._kept_off = -1
         self._thread = threading.Thread(target=self._loop, name="protonet-kernel", daemon=True)
         self._thread.start()
@@ -150,7 +152,7 @@ class _Worker:
         from protonet.kernels import fork
 
         if fork.change(self._board.box(self._index), IDLE, CALLED):
-            while self._board.state(self._index) != ASLEEP:
+            while self._board.state(self._index) != ASLEEP and self._thread.is_alive():
                 time.sleep(0)
 
     def _keep_off(self, caller: int) -> None:
@@ -164,20 +166,25 @@ class _Worker:
         job, self._job = self._job, None
         if job is not None:
             job.cancel()
-        if self._board.state(self._index) != ASLEEP:
-            self._call()
         self._stop = True
         try:
             self._go.release()
         except RuntimeError:
             pass  # it was told to already
+        if self._board.state(self._index) != ASLEEP:
+            self._call()
         self._thread.join()
 
 
 _workers: list[_Worker] = []
 _board = _Board()
 _count = _patience = 0
-_busy = threading.Lock()
+
+# Who uses the workers: under WORKERS, an object of the call that does. Not a lock: Ctrl-C can come
+# between taking one and knowing that it was taken. All of it stands inside try, and what lets go
+# (in, [] and del) holds no call, after which Python would look for signals.
+WORKERS = "workers"
+_taken: dict[str, object] = {}
 
 
 def count() -> int:
@@ -205,13 +212,19 @@ def set_count(n: int) -> None:
         raise ValueError(f"the number of threads must be at least 1, got {n}")
     if n > MOST:
         raise ValueError(f"the number of threads must be at most {MOST}, got {n}")
-    with _busy:
+    claim = object()
+    try:
+        while _taken.setdefault(WORKERS, claim) is not claim:
+            time.sleep(0.001)
         while len(_workers) > n - 1:
             _workers.pop().abandon()
         while len(_workers) < n - 1:
             _workers.append(_Worker(_board, len(_workers) + 1))
         _count = n
         _patience = PATIENCE if n <= available() else 0  # nobody waits at another's expense
+    finally:
+        if WORKERS in _taken and _taken[WORKERS] is claim:
+            del _taken[WORKERS]
 
 
 def _step(grain: int) -> int:
@@ -228,36 +241,56 @@ def share(kernel: Kernel, total: int, *args: Any, grain: int = 1, step: int = 0)
     step = step or _step(grain)
     parts = min(_count or count(), total // grain, -(-total // step))
     do = kernel.compile()
-    if parts <= 1 or not compiles() or not _busy.acquire(blocking=False):
-        if total > 0:
-            do(*args, total, step, 1, _board.address)
-        return
-    ended = False
+    alone = parts <= 1 or not compiles()
+    claim, started, ended = object(), False, False
     try:
-        caller = placement.here()
+        alone = alone or _taken.setdefault(WORKERS, claim) is not claim
+        if not alone:
+            _wake(parts)
+            started = True
+            ended = do(*args, total, step, parts, _board.address)
+    finally:
+        try:
+            if started and not ended:
+                _insist(lambda: _ended(parts))
+        finally:
+            if WORKERS in _taken and _taken[WORKERS] is claim:
+                del _taken[WORKERS]
+    if alone and total > 0:
+        do(*args, total, step, 1, _board.address)
+
+
+def _wake(parts: int) -> None:
+    caller = placement.here()
+    try:
         for worker in _workers[: parts - 1]:
             worker.wake(caller)
-        ended = do(*args, total, step, parts, _board.address)
-    finally:
-        if not ended:
-            _wait_for_all(parts)
-        _busy.release()
+    except BaseException:
+        _insist(_replace_workers)  # one may be asleep while its box says that it looks
+        raise
 
 
-def _wait_for_all(parts: int) -> None:
-    """Wait until nobody works on the job on the board any more, even if interrupted meanwhile."""
+def _ended(parts: int) -> bool:
+    """Return whether nobody works on the job on the board any more, after a while."""
     from protonet.kernels import fork
 
-    interrupt: BaseException | None = None
-    while True:
+    if fork.ended(_board.address, parts):
+        return True
+    time.sleep(0)  # a helper may need this very processor
+    return False
+
+
+def _insist(do: Callable[[], bool]) -> None:
+    """Repeat ``do`` until it returns True, even if interrupted; raise the interrupt after that."""
+    errors: list[BaseException] = []
+    while len(errors) < FEW:
         try:
-            if fork.ended(_board.address, parts):
+            if do():
                 break
-            time.sleep(0)  # a helper may need this very processor
         except BaseException as error:
-            interrupt = error
-    if interrupt is not None:
-        raise interrupt
+            errors.append(error)
+    if errors:
+        raise errors[-1]
 
 
 def run(total: int, task: Task, grain: int = 1) -> None:
@@ -270,13 +303,22 @@ def run(total: int, task: Task, grain: int = 1) -> None:
     using the workers, all is done by the caller.
     """
     parts = min(count(), total // grain)
-    if parts <= 1 or not _busy.acquire(blocking=False):
-        if total > 0:
-            task(0, total, 0)
-        return
+    alone = parts <= 1
+    claim = object()
     try:
-        step = _step(grain)
-        bounds = [total * i // parts // step * step for i in range(parts)]
+        alone = alone or _taken.setdefault(WORKERS, claim) is not claim
+        if not alone:
+            _run_parts(total, task, parts, _step(grain))
+    finally:
+        if WORKERS in _taken and _taken[WORKERS] is claim:
+            del _taken[WORKERS]
+    if alone and total > 0:
+        task(0, total, 0)
+
+
+def _run_parts(total: int, task: Task, parts: int, step: int) -> None:
+    bounds = [total * i // parts // step * step for i in range(parts)]
+    try:
         job = _Job(task, [*bounds, total])
         active, caller = _workers[: parts - 1], placement.here()
         for worker in active:
@@ -287,25 +329,25 @@ def run(total: int, task: Task, grain: int = 1) -> None:
     except BaseException:
         # Ctrl-C may come between any two steps above: nobody knows who was told what. No worker
         # may go on writing into arrays that the caller takes for its own again.
-        _replace_workers()
+        _insist(_replace_workers)
         raise
-    finally:
-        _busy.release()
     job.check()
 
 
-def _replace_workers() -> None:
+def _replace_workers() -> bool:
     """End all workers, whatever they are at, and have new ones."""
     for worker in _workers:
         worker.abandon()
     _workers[:] = [_Worker(_board, i + 1) for i in range(len(_workers))]
+    return True
 
 
 def _after_fork() -> None:
     """A forked child has none of the parent's threads: start anew when next needed."""
-    global _board, _count, _busy
+    global _board, _count
     _workers.clear()
-    _board, _busy = _Board(), threading.Lock()
+    _taken.clear()
+    _board = _Board()
     _count = 0
 
 
