@@ -100,8 +100,10 @@ class Kernel:
             elif isinstance(value, bool | int | float | tuple):
                 yield f"{name}={value!r}".encode()
             elif getattr(value, "__module__", "").startswith("protonet."):
-                # code that generates code: all of its module, and what the CPU's features choose
+                # code that generates code: all of its module, what it generates code with, and
+                # what the CPU's features choose
                 yield _source(inspect.getfile(inspect.unwrap(value)))
+                yield _source(str(Path(__file__).with_name("simd.py")))
                 yield _source(str(Path(__file__).with_name("cpu.py")))
 
     def _cache_folder(self) -> Path:

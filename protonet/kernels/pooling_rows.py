@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from protonet.blob import Array
-from protonet.kernels import simd
+from protonet.kernels import simd_pooling
 from protonet.kernels.jit import kernel
 from protonet.kernels.pooling import Mask, largest
 from protonet.kernels.simd import LANES
 
-largest_whole: Any = None  # simd's, for windows STRIDE apart; each variant has its own
+largest_whole: Any = None  # of simd_pooling, for windows STRIDE apart; each variant has its own
 largest_part: Any = None
 STRIDE = 0
 
@@ -51,8 +51,8 @@ def max_forward(
 VARIANTS = {
     stride: max_forward.variant(
         f"_{stride}",
-        largest_whole=getattr(simd, f"largest_whole_{stride}"),
-        largest_part=getattr(simd, f"largest_part_{stride}"),
+        largest_whole=getattr(simd_pooling, f"largest_whole_{stride}"),
+        largest_part=getattr(simd_pooling, f"largest_part_{stride}"),
         STRIDE=stride,
     )
     for stride in (1, 2)

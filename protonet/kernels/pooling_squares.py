@@ -7,15 +7,15 @@ from typing import Any
 from protonet.blob import Array
 from protonet.kernels.jit import kernel
 from protonet.kernels.pooling import Mask, largest
-from protonet.kernels.simd import (
-    LANES,
+from protonet.kernels.simd import LANES
+from protonet.kernels.simd_pooling import (
     largest_squares,
     largest_squares_part,
     spread_squares,
     spread_squares_part,
 )
 
-whole: Any = None  # simd's, for LANES windows and for fewer
+whole: Any = None  # of simd_pooling, for LANES windows and for fewer
 part: Any = None
 
 

@@ -44,7 +44,7 @@ def _int(value: int) -> Value:
     return ir.Constant(_INT64, value)
 
 
-class _Code:
+class Code:
     """Writes IR in terms of vectors and addresses."""
 
     def __init__(self, builder: Any) -> None:
@@ -108,7 +108,7 @@ class _Code:
         self.builder.call(function, [vector, pointer, ir.Constant(_INT32, 4), mask])
 
 
-class _Loop:
+class Loop:
     """``for i in range(n)`` with values carried from one round to the next; n may be 0.
 
     After ``close(new)``, ``carried`` holds the values after the last round.
@@ -142,7 +142,7 @@ class _Loop:
 
 
 def _emit_tile(builder: Any, args: Sequence[Value], rows: int, columns: int) -> None:
-    code = _Code(builder)
+    code = Code(builder)
     a, a_row, a_step, b, b_column, b_step, runs, count = args[:8]
     init, init_row, init_column, out, out_row, out_column = args[8:]
 
@@ -152,11 +152,11 @@ def _emit_tile(builder: Any, args: Sequence[Value], rows: int, columns: int) -> 
 
     sums = [code.load(place) for place in places(init, init_row, init_column)]
     a_rows, b_columns = code.multiples(a_row, rows), code.multiples(b_column, columns)
-    over_runs = _Loop(builder, count, [code.pointer(runs), *sums])
+    over_runs = Loop(builder, count, [code.pointer(runs), *sums])
     run, *sums = over_runs.carried
     a_start = code.offset(code.pointer(a), code.load_int(run))
     b_start = code.offset(code.pointer(b), code.load_int(code.offset(run, 8)))
-    along_run = _Loop(builder, code.load_int(code.offset(run, 16)), [a_start, b_start, *sums])
+    along_run = Loop(builder, code.load_int(code.offset(run, 16)), [a_start, b_start, *sums])
     a_now, b_now, *sums = along_run.carried
     vectors = [code.load(code.offset(b_now, c)) for c in b_columns]
     new = []
@@ -205,7 +205,7 @@ tile_5x2, tile_4x3 = _make_tile(5, 2), _make_tile(4, 3)
 tile_14x1, tile_1x4 = _make_tile(14, 1), _make_tile(1, 4)
 
 
-def _emit_transpose(code: _Code, rows: list[Value]) -> list[Value]:
+def _emit_transpose(code: Code, rows: list[Value]) -> list[Value]:
     """Return the columns of a square given by its rows, by swapping ever smaller sub-squares."""
     span = LANES // 2
     while span:
@@ -226,7 +226,7 @@ def transpose(
     """target[c][r] = source[r][c] for a square of LANES x LANES values."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        code = _Code(builder)
+        code = Code(builder)
         source, source_row, target, target_row = args
         start = code.pointer(source)
         rows = [code.load(code.offset(start, m)) for m in code.multiples(source_row, LANES)]
@@ -252,7 +252,7 @@ def transpose_part(
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        code = _Code(builder)
+        code = Code(builder)
         source, source_row, rows, columns, target, target_row, lanes = args
         loaded, kept = code.lanes_below(columns), code.lanes_below(lanes)
         nothing = ir.Constant(_MASK, [0] * LANES)
@@ -279,7 +279,7 @@ def copy_part(context: Any, source: Value, count: Value, target: Value) -> Any:
     """Write LANES values: the first ``count`` of source (all, if it is more), then zeros."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        code = _Code(builder)
+        code = Code(builder)
         source, count, target = args
         # Where nothing is wanted of the source it may not even be there: slow to find out.
         wanted = builder.icmp_signed(">", count, _int(0))
@@ -295,7 +295,7 @@ def copy_whole(context: Any, source: Value, target: Value) -> Any:
     """Write LANES values of source."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        code = _Code(builder)
+        code = Code(builder)
         source, target = args
         code.store(code.load(code.pointer(source)), code.pointer(target))
         return context.get_dummy_value()
@@ -308,7 +308,7 @@ def store_part(context: Any, source: Value, count: Value, target: Value) -> Any:
     """Write the first ``count`` values of a vector, all LANES if it is more."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        code = _Code(builder)
+        code = Code(builder)
         source, count, target = args
         vector = code.load(code.pointer(source))
         code.store_masked(vector, code.pointer(target), code.lanes_below(count))
@@ -325,190 +325,7 @@ def expect_write(context: Any, address: Value) -> Any:
         numbers = [ir.Constant(_INT32, n) for n in (1, 3, 1)]  # to write, soon and often, data
         kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), *[_INT32] * 3])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [_Code(builder).pointer(args[0]), *numbers])
+        builder.call(function, [Code(builder).pointer(args[0]), *numbers])
         return context.get_dummy_value()
 
     return types.void(types.int64), emit
-
-
-_INDICES = ir.VectorType(_INT32, LANES)
-
-
-def _emit_largest(builder: Any, args: Sequence[Value], stride: int, whole: bool) -> None:
-    """See :func:`_make_largest`."""
-    code = _Code(builder)
-    x, row_bytes, height, width, first, count, y, mask = args
-    columns = builder.sdiv(row_bytes, _int(4))
-    # A window's neighbour lies ``stride`` further on: so many values cover ``count`` of them.
-    needed = builder.add(builder.mul(builder.sub(count, _int(1)), _int(stride)), _int(1))
-    steps = [i * stride for i in range(LANES)]
-    places = builder.add(code.splat(builder.trunc(first, _INT32)), ir.Constant(_INDICES, steps))
-    loaded = [code.lanes_below(builder.sub(needed, _int(part * LANES))) for part in range(stride)]
-
-    def load(pointer: Value) -> Value:
-        parts = []
-        for part in range(stride):
-            at = code.offset(pointer, part * VECTOR_BYTES)
-            # Of the last part only lanes up to the last window's are there.
-            last = part == stride - 1 and stride > 1
-            parts.append(code.load_masked(at, loaded[part]) if last or not whole else code.load(at))
-        return parts[0] if stride == 1 else code.shuffle(parts[0], parts[1], steps)
-
-    lowest = ir.Constant(_VECTOR, [-3.4028234663852886e38] * LANES)
-    nowhere = ir.Constant(_INDICES, [-1] * LANES)
-    down = _Loop(builder, height, [code.pointer(x), places, lowest, nowhere])
-    row, row_places, best, where = down.carried
-    across = _Loop(builder, width, [row, row_places, best, where])
-    pointer, at, best, where = across.carried
-    value = load(pointer)
-    larger = builder.fcmp_ordered(">", value, best)
-    one = ir.Constant(_INDICES, [1] * LANES)
-    across.close(
-        [
-            code.offset(pointer, 4),
-            builder.add(at, one),
-            builder.select(larger, value, best),
-            builder.select(larger, at, where),
-        ]
-    )
-    below = builder.add(row_places, code.splat(builder.trunc(columns, _INT32)))
-    down.close([code.offset(row, row_bytes), below, *across.carried[2:]])
-    best, where = down.carried[2:]
-    if whole:
-        code.store(best, code.pointer(y))
-        builder.store(where, code.pointer(mask), align=4)
-    else:
-        kept = code.lanes_below(count)
-        code.store_masked(best, code.pointer(y), kept)
-        bits = builder.bitcast(where, _VECTOR)
-        code.store_masked(bits, code.pointer(mask), kept)
-
-
-def _make_largest(stride: int, whole: bool) -> Any:
-    @intrinsic
-    def largest(
-        context: Any, x: Value, row_bytes: Value, height: Value, width: Value, first: Value,
-        count: Value, y: Value, mask: Value,
-    ) -> Any:  # fmt: skip
-        """Write the largest values of ``count`` windows of height x width and where they lie.
-
-        x: address of the first window's first value, number ``first`` of the image; the next
-        window begins ``stride`` values further on. y, mask: float32 and int32, one per window;
-        the lowest float32 and -1 if no value is larger than that. ``whole``: count is LANES.
-        """
-
-        def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-            _emit_largest(builder, args, stride, whole)
-            return context.get_dummy_value()
-
-        return types.void(*[types.int64] * 8), emit
-
-    return largest
-
-
-largest_whole_1, largest_part_1 = _make_largest(1, True), _make_largest(1, False)
-largest_whole_2, largest_part_2 = _make_largest(2, True), _make_largest(2, False)
-
-
-def _load_row(code: _Code, pointer: Value, values: Value, whole: bool) -> list[Value]:
-    """Return 2 LANES values in a row; unless ``whole`` only so many are read, the others zero."""
-    parts = []
-    for part in range(2):
-        at = code.offset(pointer, part * VECTOR_BYTES)
-        left = code.builder.sub(values, _int(part * LANES))
-        parts.append(code.load(at) if whole else code.load_masked(at, code.lanes_below(left)))
-    return parts
-
-
-def _emit_squares(builder: Any, args: Sequence[Value], whole: bool) -> None:
-    """See :func:`_make_squares`."""
-    code = _Code(builder)
-    x, row_bytes, first, count, y, mask = args
-    columns = builder.trunc(builder.sdiv(row_bytes, _int(4)), _INT32)
-    steps = [2 * i for i in range(LANES)]
-    places = builder.add(code.splat(builder.trunc(first, _INT32)), ir.Constant(_INDICES, steps))
-    best = ir.Constant(_VECTOR, [-3.4028234663852886e38] * LANES)
-    where: Value = ir.Constant(_INDICES, [-1] * LANES)
-    row = code.pointer(x)
-    for down in range(2):
-        near, far = _load_row(code, row, builder.mul(count, _int(2)), whole)
-        for across in range(2):
-            value = code.shuffle(near, far, [step + across for step in steps])
-            at = builder.add(places, ir.Constant(_INDICES, [across] * LANES))
-            larger = builder.fcmp_ordered(">", value, best)
-            best, where = builder.select(larger, value, best), builder.select(larger, at, where)
-        if down == 0:
-            row, places = code.offset(row, row_bytes), builder.add(places, code.splat(columns))
-    bits = builder.bitcast(where, _VECTOR)
-    for vector, to in ((best, y), (bits, mask)):
-        if whole:
-            code.store(vector, code.pointer(to))
-        else:
-            code.store_masked(vector, code.pointer(to), code.lanes_below(count))
-
-
-def _emit_spread_squares(builder: Any, args: Sequence[Value], whole: bool) -> None:
-    """See :func:`_make_squares`."""
-    code = _Code(builder)
-    dx, row_bytes, first, count, dy, mask = args
-    columns = builder.trunc(builder.sdiv(row_bytes, _int(4)), _INT32)
-    steps = ir.Constant(_INDICES, [2 * i for i in range(LANES)])
-    places = builder.add(code.splat(builder.trunc(first, _INT32)), steps)
-    below = code.lanes_below(count)
-    given, bits = (
-        code.load(code.pointer(at)) if whole else code.load_masked(code.pointer(at), below)
-        for at in (dy, mask)
-    )
-    where = builder.bitcast(bits, _INDICES)
-    row = code.pointer(dx)
-    for down in range(2):
-        even, odd = (
-            builder.select(
-                builder.icmp_signed(
-                    "==", where, builder.add(places, ir.Constant(_INDICES, [across] * LANES))
-                ),
-                given,
-                _ZEROS,
-            )
-            for across in range(2)
-        )
-        for part in range(2):
-            half = range(part * LANES // 2, (part + 1) * LANES // 2)
-            vector = code.shuffle(even, odd, [lane for i in half for lane in (i, i + LANES)])
-            to = code.offset(row, part * VECTOR_BYTES)
-            if whole:
-                code.store(vector, to)
-            else:
-                left = builder.sub(builder.mul(count, _int(2)), _int(part * LANES))
-                code.store_masked(vector, to, code.lanes_below(left))
-        if down == 0:
-            row, places = code.offset(row, row_bytes), builder.add(places, code.splat(columns))
-
-
-def _make_squares(emit_squares: Any, whole: bool) -> Any:
-    """Make an intrinsic for ``count`` windows of 2 x 2 beside each other; whole: it is LANES.
-
-    Its arguments: the address of the first value of the first window in an image, bytes from one
-    row of the image to the next, number of that value in the image, count, and the addresses of
-    one float32 and one int32 for each window. It reads the image and writes the windows' largest
-    values and where they lie, or reads those and writes the image's gradient.
-    """
-
-    @intrinsic
-    def squares(
-        context: Any, image: Value, row_bytes: Value, first: Value, count: Value, values: Value,
-        mask: Value,
-    ) -> Any:  # fmt: skip
-        def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-            emit_squares(builder, args, whole)
-            return context.get_dummy_value()
-
-        return types.void(*[types.int64] * 6), emit
-
-    return squares
-
-
-largest_squares, largest_squares_part = (_make_squares(_emit_squares, w) for w in (True, False))
-spread_squares, spread_squares_part = (
-    _make_squares(_emit_spread_squares, w) for w in (True, False)
-)
