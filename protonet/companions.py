@@ -106,7 +106,7 @@ class CompanionWeights:
                 f"net '{solver.net.name}' has no companion loss to weigh: put one in with "
                 "protonet supervise"
             )
-        solver.add_callback(self._weigh, lambda: None)
+        solver.add_callback(self._weigh, lambda: None, reads_blobs=False)
 
     def _epoch(self) -> float:
         from protonet.scoring import whole_pass

@@ -3,6 +3,9 @@
 A convolution writes each of its sums once. What follows it and treats every value by itself or by
 its channel (BatchNorm with running statistics, Scale, ReLU) is done to the sum before that, and
 costs no pass over memory. Blobs in between that nobody can ask for get no values, and no memory.
+
+Where nobody looks at a pass, pooling is done to the sums of a convolution, too, and its gradient to
+what the convolution reads: see :func:`pooled`.
 """
 
 from __future__ import annotations
@@ -23,14 +26,24 @@ class Chain:
 
     Attributes:
         steps: in order. The first computes, the others only finish what it writes.
+        pools: whether the last one pools what the others would have written.
     """
 
     steps: list[Step]
+    pools: bool = False
 
     def forward(self) -> None:
         """Write the tops of the last step."""
         first, *others = self.steps
-        if not others:
+        mask = None
+        if self.pools:
+            pool = others.pop()
+            if not first.layer.can_pool():
+                self.unpooled().forward()
+                pool.layer.forward(pool.bottom, pool.top)
+                return
+            mask = pool.layer.mask(pool.top[0].shape)
+        if not others and mask is None:
             first.layer.forward(first.bottom, first.top)
             return
         finish = PLAIN
@@ -38,9 +51,34 @@ class Chain:
             finish = _then(finish, step.layer.channel_map())
         first.layer.forward_finished(
             first.bottom,
-            others[-1].top,
+            self.steps[-1].top,
             Finish(finish.factor.astype(np.float32), finish.shift.astype(np.float32), finish.slope),
+            mask,
         )
+
+    def backward(self) -> None:
+        """Run the backward pass of all steps; a blob that is pooled may get no gradient."""
+        first, last = self.steps[0], self.steps[-1]
+        spread = self.pools and first.backward and last.backward and not any(first.propagate_down)
+        if spread and first.layer.can_spread():
+            mask = last.layer.mask(last.top[0].shape)
+            first.layer.backward_pooled(last.top, first.bottom, mask)
+            return
+        for step in reversed(self.steps):
+            if step.backward:
+                step.layer.backward(step.top, step.propagate_down, step.bottom)
+
+    def unpooled(self) -> Chain:
+        """Return the chain without the step that pools."""
+        return Chain(self.steps[:-1])
+
+    def complete(self, backward: bool) -> None:
+        """Write what passes left out because it is pooled; ``backward``: its gradient, too."""
+        if self.pools:
+            pool = self.steps[-1]
+            self.unpooled().forward()
+            if backward and pool.backward:
+                pool.layer.backward(pool.top, pool.propagate_down, pool.bottom)
 
 
 def chains(steps: list[Step], visible: Iterable[Blob]) -> list[Chain]:
@@ -49,10 +87,7 @@ def chains(steps: list[Step], visible: Iterable[Blob]) -> list[Chain]:
     Args:
         visible: the blobs that somebody may read after a pass.
     """
-    readers: dict[int, int] = {}
-    for step in steps:
-        for blob in step.bottom:
-            readers[id(blob)] = readers.get(id(blob), 0) + 1
+    readers = _readers(steps)
     read = {id(blob) for blob in visible}
     found: list[Chain] = []
     for step in steps:
@@ -64,6 +99,41 @@ def chains(steps: list[Step], visible: Iterable[Blob]) -> list[Chain]:
                 continue
         found.append(Chain([step]))
     return found
+
+
+def pooled(found: list[Chain]) -> list[Chain]:
+    """Join each chain with the pooling after it that alone reads what it writes.
+
+    A pass by these chains leaves the blob between them as it was, and maybe its gradient, until
+    :meth:`Chain.complete`: for passes whose blobs nobody reads.
+    """
+    readers = _readers(step for chain in found for step in chain.steps)
+    joined: list[Chain] = []
+    for chain in found:
+        if joined and _pools(joined[-1], chain, readers):
+            chain = Chain([*joined.pop().steps, *chain.steps], pools=True)
+        joined.append(chain)
+    return joined
+
+
+def _pools(first: Chain, second: Chain, readers: dict[int, int]) -> bool:
+    head, last, pool = first.steps[0], first.steps[-1], second.steps[0]
+    if not len(second.steps) == len(last.top) == len(pool.bottom) == len(pool.top) == 1:
+        return False
+    if pool.bottom[0] is not last.top[0] or readers[id(last.top[0])] != len(first.steps):
+        return False
+    if any(step.backward for step in first.steps[1:]) or any(last.layer.loss_weights):
+        return False
+    return head.layer.can_finish(head.bottom, "pool") and pool.layer.pools_squares(pool.bottom)
+
+
+def _readers(steps: Iterable[Step]) -> dict[int, int]:
+    """Return how many steps read each blob, by its id."""
+    readers: dict[int, int] = {}
+    for step in steps:
+        for blob in step.bottom:
+            readers[id(blob)] = readers.get(id(blob), 0) + 1
+    return readers
 
 
 def skipped(found: list[Chain]) -> set[int]:

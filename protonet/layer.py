@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from protonet.blob import Blob
+from protonet.blob import Blob, Shape
 from protonet.errors import ProtonetError, ShapeError
 from protonet.kernels.finish import Finish
 from protonet.schema.extra import Fields
@@ -115,11 +115,42 @@ class Layer:
         raise NotImplementedError
 
     def can_finish(self, bottom: list[Blob], kind: str) -> bool:
-        """Tell whether :meth:`forward_finished` is there for a finish of that kind."""
+        """Tell whether :meth:`forward_finished` is there for a finish of that kind.
+
+        Args:
+            kind: what :meth:`maps_channels` returns, or "pool" for a mask.
+        """
         return False
 
-    def forward_finished(self, bottom: list[Blob], top: list[Blob], finish: Finish) -> None:
-        """Write what ``finish`` makes of what :meth:`forward` would have written."""
+    def forward_finished(
+        self, bottom: list[Blob], top: list[Blob], finish: Finish, mask: Any = None
+    ) -> None:
+        """Write what ``finish`` makes of what :meth:`forward` would have written.
+
+        Args:
+            mask: then, of windows of 2 x 2 side by side, write only the largest value of that,
+                and here where it lies.
+        """
+        raise NotImplementedError
+
+    def pools_squares(self, bottom: list[Blob]) -> bool:
+        """Tell whether the layer keeps the largest values of windows of 2 x 2 side by side."""
+        return False
+
+    def mask(self, shape: Shape) -> Any:
+        """Return where the values of a pooled top of this shape lie, int32, to read or write."""
+        raise NotImplementedError
+
+    def can_pool(self) -> bool:
+        """Tell whether :meth:`forward_finished` takes a mask, for the shapes of now."""
+        return False
+
+    def can_spread(self) -> bool:
+        """Tell whether :meth:`backward_pooled` is there for the shapes of now."""
+        return False
+
+    def backward_pooled(self, top: list[Blob], bottom: list[Blob], mask: Any) -> None:
+        """Add to the gradients of the parameters, from that of a top that was pooled."""
         raise NotImplementedError
 
     def shares_values(self, bottom: list[Blob]) -> bool:

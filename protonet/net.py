@@ -15,7 +15,7 @@ import numpy as np
 from protonet import fillers, random
 from protonet.blob import Array, Blob, Shape, aligned_zeros
 from protonet.errors import GraphError, LabelError, ProtonetError, ShapeError, did_you_mean
-from protonet.fusion import Chain, chains, skipped
+from protonet.fusion import Chain, chains, pooled, skipped
 from protonet.graph import build_graph
 from protonet.layer import TEST, Layer
 from protonet.plan import Param, Plan, Step, build_plan
@@ -106,6 +106,9 @@ class Net:
                 layer.spare = True
         self._skipped = skipped(self._chains)
         self._missing: set[int] = set()
+        self._hidden_chains = pooled(self._chains)
+        # whether the last backward pass was hidden; None if its forward pass was not, either
+        self._hidden: bool | None = None
         self._allocate(share_with)
         self._seed_losses()
         if weights is not None:
@@ -258,17 +261,24 @@ class Net:
         names = self.inputs if end is None else self.bottom_names[end]
         return {n: self._blob(n).diff for n in dict.fromkeys([*names, *(diffs or ())])}
 
-    def run_forward(self, indices: Iterable[int] | None = None) -> float:
-        """Run layers by index, all by default, and return the weighted sum of their losses."""
+    def run_forward(self, indices: Iterable[int] | None = None, hidden: bool = False) -> float:
+        """Run layers by index, all by default, and return the weighted sum of their losses.
+
+        Args:
+            hidden: nobody reads blobs other than outputs until :meth:`complete`: some may get no
+                values, as :func:`fusion.pooled` says.
+        """
         before, after = self._before["forward"], self._after["forward"]
         everything = range(len(self.steps))
         if self._storage is not None:
             if indices not in (None, everything):
                 raise GraphError(f"net '{self.name}' does not keep all blobs: it runs as a whole")
             self._place_blobs()
+        self._hidden = None
         if indices in (None, everything) and not (before or after or self.debug_info):
             self._missing = set(self._skipped)
-            return sum(map(self._run_chain, self._chains))
+            self._hidden = False if hidden else None
+            return sum(map(self._run_chain, self._hidden_chains if hidden else self._chains))
         loss = 0.0
         for i in self._with_missing(everything if indices is None else indices):
             for hook in before:
@@ -319,11 +329,20 @@ class Net:
                 self._missing.difference_update(id(blob) for blob in self.steps[j].top)
                 yield j
 
-    def run_backward(self, indices: Iterable[int] | None = None) -> None:
-        """Run the backward pass of layers by index, all in reverse by default."""
+    def run_backward(self, indices: Iterable[int] | None = None, hidden: bool = False) -> None:
+        """Run the backward pass of layers by index, all in reverse by default.
+
+        Args:
+            hidden: as in run_forward, which must have been hidden for it to make a difference.
+        """
         if self._storage is not None:
             raise GraphError(f"net '{self.name}' does not keep all blobs: it only runs forward")
         before, after = self._before["backward"], self._after["backward"]
+        if hidden and self._hidden is not None and not (before or after or self.debug_info):
+            self._hidden = True
+            for chain in reversed(self._hidden_chains):
+                chain.backward()
+            return
         for i in reversed(range(len(self.steps))) if indices is None else indices:
             step = self.steps[i]
             if not step.backward:
@@ -337,6 +356,13 @@ class Net:
                 hook(i)
         if self.debug_info is not None and indices is None:
             self.debug_info.all_parameters()
+
+    def complete(self) -> None:
+        """Write what hidden passes left out, from weights and blobs as they are now."""
+        if self._hidden is not None:
+            for chain in self._hidden_chains:
+                chain.complete(backward=self._hidden)
+            self._hidden = None
 
     def _with_record(self, error: LabelError) -> LabelError:
         """Add the record that a label came from, where its source can tell."""

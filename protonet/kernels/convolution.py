@@ -12,6 +12,8 @@ padding included.
 from __future__ import annotations
 
 import functools
+import math
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,7 @@ from protonet.kernels.kept import Kept
 from protonet.kernels.weight_gradient_plan import BLOCKS, Geometry
 
 Pair = tuple[int, int]
+Places = np.ndarray[Any, np.dtype[np.int32]]
 
 # Tiles (rows, columns of vectors) by number of registers, the more efficient first.
 TILES = {32: ((14, 2), (10, 2), (8, 3), (7, 3)), 16: ((5, 2), (4, 3))}
@@ -42,6 +45,7 @@ SUM_GRAIN = 32 * 1024  # sums of weights' gradients for which it is
 KEEP_POSITIONS = 2048  # of all images; with more it takes no time to pack the weights anew
 
 _NONE, _ZEROS = np.empty(0, np.float32), np.zeros(16, np.float32)
+_NOWHERE = np.empty(0, np.int32)
 
 
 class Convolution2D:
@@ -93,10 +97,13 @@ class Convolution2D:
         y: Array,
         version: int | None = None,
         finish: Finish = PLAIN,
+        mask: Places | None = None,
     ) -> None:
         """Write y, or what ``finish`` makes of it.
 
         Args:
+            mask: write only the largest values of windows of 2 x 2, and here where they lie, as
+                pooling.max_forward does. y and mask: (N, O, OH / 2, OW / 2). See can_pool.
             version: of w, where equal ones mean equal values. Of few positions, the weights as
                 the kernel takes them are kept from the second call on: as much memory again as
                 the weights take.
@@ -107,7 +114,16 @@ class Convolution2D:
             self._along_planes(self._forward_planes, x, w, bias, y, finish)
             return
         packed = self._packed(w, version if self._few_positions else None)
-        _correlate(self._forward_plan, x, packed, bias, y, finish)
+        plan = self._forward_plan if mask is None else self._pooled_plan
+        _correlate(plan, x, packed, bias, y, finish, mask)
+
+    @functools.cached_property
+    def can_pool(self) -> bool:
+        """Whether forward takes a mask."""
+        g = self._geometry
+        if self._depthwise or g.output != self.y_shape[2:] or not math.prod(self.y_shape):
+            return False
+        return correlation_plan.can_pool(self._forward_shape, self._forward_plan.layout)
 
     def _packed(self, w: Array, version: int | None) -> Array:
         """Return the weights as forward takes them, packed anew where they may have changed."""
@@ -137,8 +153,20 @@ class Convolution2D:
         _pack(self._backward_plan, w, strides, packed)
         _correlate(self._backward_plan, dy, packed, None, dx)
 
-    def backward_weights(self, x: Array, dy: Array, dw: Array, db: Array | None = None) -> None:
-        """Add to dw, and to db, (O,), if that is given."""
+    def backward_weights(
+        self,
+        x: Array,
+        dy: Array,
+        dw: Array,
+        db: Array | None = None,
+        mask: Places | None = None,
+    ) -> None:
+        """Add to dw, and to db, (O,), if that is given.
+
+        Args:
+            mask: dy is that of the results pooled by windows of 2 x 2, which come from here. dy and
+                mask: (N, O, OH / 2, OW / 2). The sums are the same to the bit. See can_spread.
+        """
         if not dy.size:
             return
         if self._depthwise:
@@ -148,12 +176,16 @@ class Convolution2D:
             return
         from protonet.kernels import weight_gradient
 
-        plan, outputs = self._weights_plan, self.w_shape[0]
+        plan, variants = self._weights_plan, weight_gradient.VARIANTS
+        if mask is not None:
+            plan, variants = self._spread_plan, weight_gradient.SPREAD_VARIANTS
+        outputs = self.w_shape[0]
         sums, parts = scratch.get("sums", plan.sums), len(plan.parts) - 1
         blocks = self._geometry.group * int(plan.numbers[BLOCKS])
         threads.share(
-            weight_gradient.VARIANTS[plan.rows, plan.columns], blocks if parts == 1 else parts,
-            x.reshape(-1), dy.reshape(-1), sums, db is not None, _ZEROS,
+            variants[plan.rows, plan.columns], blocks if parts == 1 else parts,
+            x.reshape(-1), dy.reshape(-1), _NOWHERE if mask is None else mask.reshape(-1),
+            sums, db is not None, _ZEROS,
             scratch.each("staged", plan.scratch),
             scratch.each("runs", 2 * plan.runs).view(np.int64),
             plan.numbers, plan.bands, plan.strips, plan.parts,
@@ -165,15 +197,28 @@ class Convolution2D:
             grain=max(1, SUM_GRAIN * outputs // max(1, plan.sums)),
         )  # fmt: skip
 
+    @functools.cached_property
+    def can_spread(self) -> bool:
+        """Whether backward_weights takes a mask."""
+        return self.can_pool and weight_gradient_plan.can_spread(self._weights_plan)
+
     def backward_bias(self, dy: Array, db: Array) -> None:
         """Add to db the sum of dy over images and positions."""
         _, outputs, height, width = self.y_shape
         db += channel_sums(dy.reshape(-1), outputs, height * width)
 
+    @property
+    def _forward_shape(self) -> Shape:
+        g = self._geometry
+        return Shape(g.N, g.C, g.O, g.group, *self._axes(backward=False))
+
     @functools.cached_property
     def _forward_plan(self) -> Plan:
-        g = self._geometry
-        return _plan(Shape(g.N, g.C, g.O, g.group, *self._axes(backward=False)))
+        return _plan(self._forward_shape)
+
+    @functools.cached_property
+    def _pooled_plan(self) -> Plan:
+        return correlation_plan.make(self._forward_shape, self._forward_plan.layout, pooled=True)
 
     @functools.cached_property
     def _backward_plan(self) -> Plan:
@@ -234,6 +279,16 @@ class Convolution2D:
 
     @functools.cached_property
     def _weights_plan(self) -> weight_gradient_plan.Plan:
+        return weight_gradient_plan.make(self._geometry, cpu.lanes(), *self._weights_tile)
+
+    @functools.cached_property
+    def _spread_plan(self) -> weight_gradient_plan.Plan:
+        tile = self._weights_tile
+        return weight_gradient_plan.make(self._geometry, cpu.lanes(), *tile, spread=True)
+
+    @functools.cached_property
+    def _weights_tile(self) -> tuple[int, int, bool]:
+        """Choose rows and columns of the tile, and whether strips are joined."""
         g, lanes = self._geometry, cpu.lanes()
         joins = (False, True) if g.dilation[1] == 1 and g.kernel[0] > 1 else (False,)
 
@@ -244,7 +299,7 @@ class Convolution2D:
 
         tiles = sorted(TILES[cpu.registers()], reverse=True)
         (rows, columns), join = min(((t, join) for t in tiles for join in joins), key=cost)
-        return weight_gradient_plan.make(g, lanes, rows, columns, join)
+        return rows, columns, join
 
 
 def _even_rows(H: int, W: int) -> Pair:
@@ -301,8 +356,12 @@ def _correlate(
     bias: Array | None,
     target: Array,
     finish: Finish = PLAIN,
+    mask: Places | None = None,
 ) -> None:
-    """Run a correlation. packed: what :func:`_pack` made; bias: (target channels,) or None."""
+    """Run a correlation. packed: what :func:`_pack` made; bias: (target channels,) or None.
+
+    mask: if given, results are pooled.
+    """
     from protonet.kernels import correlation
 
     start = _by_lane(plan, "start", bias)
@@ -312,9 +371,11 @@ def _correlate(
             _by_lane(plan, "shift", finish.shift),
             finish.slope,
         )
+    variants = correlation.VARIANTS if mask is None else correlation.POOLED_VARIANTS
     threads.share(
-        correlation.VARIANTS[plan.layout.rows, plan.layout.columns], plan.items,
+        variants[plan.layout.rows, plan.layout.columns], plan.items,
         source.reshape(-1), packed, start, *finish, target.reshape(-1),
+        _NOWHERE if mask is None else mask.reshape(-1),
         scratch.each("staged", plan.scratch), plan.numbers,
         plan.rows, plan.tiles, plan.chunks, plan.bands, plan.classes, plan.runs,
     )  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from protonet.blob import Array
 from protonet.kernels import simd
 from protonet.kernels.correlation_plan import (
@@ -25,6 +27,7 @@ from protonet.kernels.correlation_plan import (
     LANES_ARE_IMAGES,
     MARGIN_LEFT,
     PARTS,
+    PLACES,
     RESULT,
     RESULT_PIXEL,
     RESULT_STEP,
@@ -47,7 +50,7 @@ from protonet.kernels.correlation_plan import (
     TILE_TARGET,
     Ints,
 )
-from protonet.kernels.jit import kernel
+from protonet.kernels.jit import Kernel, kernel
 from protonet.kernels.simd import (
     LANES,
     VECTOR_BYTES,
@@ -55,8 +58,12 @@ from protonet.kernels.simd import (
     transpose,
     transpose_part,
 )
+from protonet.kernels.simd_pooling import largest_lanes
+
+Places = np.ndarray[Any, np.dtype[np.int32]]
 
 tile: Any = None  # one of simd's; each variant of correlate has its own
+POOLED = False  # whether it writes the largest results only, see _pool_out()
 
 
 @kernel("inline")
@@ -136,12 +143,13 @@ def stage(
 
 @kernel("inline")
 def _write_out(
-    results: int, target: int, first: int, last: int, lowest: int, highest: int, images: int,
-    numbers: Ints,
+    results: int, target: int, mask: int, first: int, last: int, lowest: int, highest: int,
+    images: int, numbers: Ints,
 ) -> None:  # fmt: skip
     """Copy results ``[pixel][channel][lane]`` of pixels first to last - 1 to the target image.
 
     Args:
+        mask: not used.
         lowest, highest: the vectors of a pixel's results from and to which they are copied.
     """
     pixel, plane, channels = numbers[RESULT_PIXEL], numbers[TARGET_PLANE], numbers[TARGET_CHANNELS]
@@ -159,6 +167,38 @@ def _write_out(
                 results + (p - first) * pixel + q * VECTOR_BYTES, pixel, rows, columns,
                 target + q * along + p * 4, across, rows,
             )  # fmt: skip
+
+
+@kernel("inline")
+def _pool_out(
+    results: int, target: int, mask: int, first: int, last: int, lowest: int, highest: int,
+    images: int, numbers: Ints,
+) -> None:  # fmt: skip
+    """Write the largest results of windows of 2 x 2, and where they lie, as pooling.py does.
+
+    As _write_out, for results whose lanes are images and whose pixels are those of whole rows, an
+    even number of them. Results are overwritten: what is written at a pixel was used before.
+
+    Args:
+        mask: address like ``target``, for the places, int32.
+    """
+    pixel, plane, channels = numbers[RESULT_PIXEL], numbers[TARGET_PLANE], numbers[TARGET_CHANNELS]
+    width, across = numbers[TARGET_WIDTH], plane * channels * numbers[GROUPS]
+    places = results - numbers[RESULT] + numbers[PLACES]
+    for q in range(lowest, min(highest, channels)):
+        best = results + q * VECTOR_BYTES
+        count = 0
+        for top in range(first, last, 2 * width):
+            for p in range(top, top + width, 2):
+                largest_lanes(
+                    best + (p - first) * pixel, pixel, width * pixel, p, width,
+                    best + count * pixel, places + count * VECTOR_BYTES,
+                )  # fmt: skip
+                count += 1
+        for p in range(0, count, LANES):
+            rows, to = min(LANES, count - p), q * plane + (first // 4 + p) * 4
+            _square(best + p * pixel, pixel, rows, images, target + to, across, rows)
+            _square(places + p * VECTOR_BYTES, VECTOR_BYTES, rows, images, mask + to, across, rows)
 
 
 @kernel("inline")
@@ -189,24 +229,25 @@ def finish(
 
 @kernel(
     "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], float32,"
-    " float32[::1], float32[:,::1], int64[::1],"
+    " float32[::1], int32[::1], float32[:,::1], int64[::1],"
     " int64[:,::1], int64[:,::1], int64[:,::1], int64[::1], int64[:,::1], int64[:,::1],"
     " int64, int64, int64)",
     shared=True,
 )
 def correlate(
     source: Array, weights: Array, start: Array, factor: Array, shift: Array, slope: float,
-    target: Array, memory: Array, numbers: Ints,
+    target: Array, mask: Places, memory: Array, numbers: Ints,
     rows: Ints, tiles: Ints, chunks: Ints, bands: Ints, classes: Ints, runs: Ints,
     lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
     """Do items lo to hi - 1 of a correlation. All tables are those of its plan.
 
     Args:
-        source, target: all images, flat.
+        source, target: all images, flat. The target's results are pooled if POOLED.
         weights: as :func:`pack` makes them.
         start: what the sums begin with, ``[group][target channel][lane]``.
         factor, shift, slope: how they end, see :func:`finish`; the arrays lie as ``start`` does.
+        mask: where pooled results come from, laid out as they are; not used unless POOLED.
         memory: scratch memory of each worker.
     """
     scratch = memory[worker]
@@ -241,6 +282,7 @@ def correlate(
         images = min(depth, numbers[IMAGES] - image)
         source_at = source.ctypes.data + (image * groups + group) * source_group
         target_at = target.ctypes.data + (image * groups + group) * target_group
+        mask_at = mask.ctypes.data + (image * groups + group) * target_group
         weights_at = weights.ctypes.data + group * blocks * numbers[BLOCK_BYTES]
         start_at = start.ctypes.data + group * numbers[RESULT_PIXEL]
         offset = chunks[bands[band], CHUNK_BAND]
@@ -261,6 +303,8 @@ def correlate(
             tiles_of_chunk *= last_block - first_block
             tiles_of_chunk = max(1, tiles_of_chunk)
             lines = (images * (end - begin) * across + tiles_of_chunk - 1) // tiles_of_chunk
+            if POOLED:
+                lines = 0
             line, channel, line_image = 0, begin, 0
             for block in range(first_block, last_block):
                 block_weights = weights_at + block * numbers[BLOCK_BYTES]
@@ -296,7 +340,7 @@ def correlate(
                 factor, shift, group * width + first_block * values, slope,
             )  # fmt: skip
             _write_out(
-                results, target_at, first, chunks[chunk, CHUNK_TO],
+                results, target_at, mask_at, first, chunks[chunk, CHUNK_TO],
                 first_block * values // LANES, last_block * values // LANES, images, numbers,
             )  # fmt: skip
 
@@ -352,9 +396,14 @@ def pack(
                     )  # fmt: skip
 
 
-VARIANTS = {
-    (rows, columns): correlate.variant(
-        f"_{rows}x{columns}", tile=getattr(simd, f"tile_{rows}x{columns}")
-    )
-    for rows, columns in ((10, 2), (8, 3), (14, 2), (7, 3), (5, 2), (4, 3))
-}
+def _variants(label: str, **names: Any) -> dict[tuple[int, int], Kernel]:
+    return {
+        (rows, columns): correlate.variant(
+            f"_{rows}x{columns}{label}", tile=getattr(simd, f"tile_{rows}x{columns}"), **names
+        )
+        for rows, columns in ((10, 2), (8, 3), (14, 2), (7, 3), (5, 2), (4, 3))
+    }
+
+
+VARIANTS = _variants("")
+POOLED_VARIANTS = _variants("_pooled", POOLED=True, _write_out=_pool_out)

@@ -122,7 +122,7 @@ class Shape(NamedTuple):
     ROW_STEP,  # source rows from the first of one staged row to that of the next
     ROW_SHIFT,  # source rows before the first that staged row 0 begins
     TARGET_WIDTH,
-    TARGET_PLANE,
+    TARGET_PLANE,  # bytes of one channel of one image as it is written
     MARGIN_LEFT,  # staged columns before the image, zero
     STAGED_WIDTH,  # staged columns, margins included
     STAGED_PIXEL,  # bytes of one staged position
@@ -134,8 +134,9 @@ class Shape(NamedTuple):
     BLOCK_BYTES,  # of the weights of one such tile
     COLUMN_CLASSES,
     PARTS,  # items of work that share the tiles along the target channels of a group
+    PLACES,  # where in scratch memory it is kept from where pooled results come
     COUNT,
-) = range(26)
+) = range(27)
 
 # Columns of Plan.rows, .tiles and .chunks.
 ROW_CLASS, ROW_FIRST, ROW_LAST = range(3)  # source rows FIRST to LAST - 1 are needed
@@ -145,6 +146,7 @@ CHUNK_TOP, CHUNK_BOTTOM, CHUNK_LEFT, CHUNK_RIGHT, CHUNK_FROM, CHUNK_TO, CHUNK_LA
 )
 
 RESULT_BYTES = 96 * 1024  # of results kept before they are written out
+POOLED_BYTES = 256 * 1024  # of those that are pooled before
 STAGED_BYTES = 512 * 1024  # of the source that the tiles of a chunk go over again and again
 ITEMS = 8  # work for threads should come in at least so many parts
 PIXEL_CLASH = 1024  # bytes: pixels that lie multiples of it apart fight for a place in the cache
@@ -184,8 +186,21 @@ class Plan(NamedTuple):
     starts: int
 
 
-def make(shape: Shape, layout: Layout) -> Plan:
-    """Work out the tables of one shape."""
+def can_pool(shape: Shape, layout: Layout) -> bool:
+    """Return whether there is a plan whose results are pooled before they are written."""
+    even = shape.vertical.target % 2 == shape.horizontal.target % 2 == 0
+    pixels = -(-shape.target_channels // shape.group // layout.channels) * layout.channels
+    row_bytes = shape.horizontal.target * pixels * 4 * layout.depth
+    return even and layout.images and 2 * row_bytes <= POOLED_BYTES
+
+
+def make(shape: Shape, layout: Layout, pooled: bool = False) -> Plan:
+    """Work out the tables of one shape.
+
+    Args:
+        pooled: of windows of 2 x 2, that lie beside each other, only the largest results are
+            written. See :func:`can_pool`.
+    """
     vertical, horizontal = shape.vertical, shape.horizontal
     source_channels = shape.source_channels // shape.group
     target_channels = shape.target_channels // shape.group
@@ -230,7 +245,9 @@ def make(shape: Shape, layout: Layout) -> Plan:
     row_bytes = width * staged_pixel
     # What is larger, weights or image, is shared out: each thread reads a part of it.
     by_channels = blocks >= ITEMS and blocks * block_bytes > vertical.target * row_bytes
-    chunks, bands = _cut_image(shape, layout, rows, tiles, row_bytes, result_pixel, by_channels)
+    chunks, bands = _cut_image(
+        shape, layout, rows, tiles, row_bytes, result_pixel, by_channels, pooled
+    )
     staged_rows = max(
         max(c[CHUNK_LAST] - c[CHUNK_BAND] for c in chunks[lo:hi])
         for lo, hi in itertools.pairwise(bands)
@@ -239,7 +256,9 @@ def make(shape: Shape, layout: Layout) -> Plan:
     staged = staged_rows * width * staged_pixel + horizontal.step * layout.positions * staged_pixel
     staged = (staged + 1023) // 256 * 256
     spill = layout.positions * horizontal.phases
-    results = (max(c[CHUNK_TO] - c[CHUNK_FROM] for c in chunks) + spill) * result_pixel
+    pixels = max(c[CHUNK_TO] - c[CHUNK_FROM] for c in chunks)
+    results = (pixels + spill) * result_pixel
+    places = pixels * depth if pooled else 0
 
     numbers = np.zeros(COUNT, np.int64)
     numbers[LANES_ARE_IMAGES] = layout.images
@@ -252,12 +271,13 @@ def make(shape: Shape, layout: Layout) -> Plan:
     numbers[JOINED] = numbers[JOINED_STEP] = numbers[ROW_STEP] = 1
     numbers[SOURCE_PLANE] = 4 * horizontal.source * vertical.source
     numbers[TARGET_WIDTH] = horizontal.target
-    numbers[TARGET_PLANE] = 4 * horizontal.target * vertical.target
+    numbers[TARGET_PLANE] = 4 * horizontal.target * vertical.target // (4 if pooled else 1)
     numbers[MARGIN_LEFT] = margin
     numbers[STAGED_WIDTH] = width
     numbers[STAGED_PIXEL] = staged_pixel
     numbers[SOURCE_STEP] = horizontal.step * staged_pixel
     numbers[RESULT] = staged
+    numbers[PLACES] = staged + results
     numbers[RESULT_PIXEL] = result_pixel
     numbers[RESULT_STEP] = horizontal.phases * result_pixel
     numbers[CHANNEL_BLOCKS] = blocks
@@ -276,7 +296,7 @@ def make(shape: Shape, layout: Layout) -> Plan:
         np.array(bands, np.int64),
         _table(classes, 2),
         _table(runs, 3),
-        (staged + results) // 4 + layout.lanes,
+        (staged + results + places) // 4 + layout.lanes,
         items * parts,
         shape.group * blocks * int(numbers[BLOCK_BYTES]) // 4,
         shape.group * result_pixel // 4,
@@ -358,15 +378,18 @@ def _cut_image(
     row_bytes: int,
     result_pixel: int,
     by_channels: bool,
+    pooled: bool,
 ) -> tuple[list[tuple[int, ...]], list[int]]:
     """Cut the target image into chunks, and these into bands.
 
     by_channels: threads share out channels, and bands need not be many.
+    pooled: chunks are of whole rows, an even number.
     """
     height, width = shape.vertical.target, shape.horizontal.target
     pixel_bytes = row_bytes // shape.horizontal.source * shape.horizontal.step
     source_rows = max(1, rows[height // 2][ROW_LAST] - rows[height // 2][ROW_FIRST])
-    pixels = min(RESULT_BYTES // result_pixel, STAGED_BYTES // max(1, pixel_bytes * source_rows))
+    room = POOLED_BYTES if pooled else RESULT_BYTES
+    pixels = min(room // result_pixel, STAGED_BYTES // max(1, pixel_bytes * source_rows))
     pixels = max(pixels // layout.lanes * layout.lanes, layout.lanes)
 
     items = -(-shape.images // layout.depth) * shape.group
@@ -377,7 +400,10 @@ def _cut_image(
     chunks: list[tuple[int, ...]] = []
     bands = []
     chunk_rows = min(max(1, pixels // width), band_rows)
-    whole_rows = width <= 2 * pixels or shape.horizontal.phases > 1
+    whole_rows = pooled or width <= 2 * pixels or shape.horizontal.phases > 1
+    if pooled:
+        band_rows += band_rows % 2
+        chunk_rows = max(2, chunk_rows - chunk_rows % 2)
     tiles_each = len(tiles) if whole_rows else max(1, pixels // layout.positions)
     for top in range(0, height, band_rows):
         bands.append(len(chunks))

@@ -20,33 +20,42 @@ part: Any = None
 
 
 @kernel("inline")
-def _uncut(image: Array, values: Array, mask: Mask, p: int, hi: int) -> None:
-    """Do the windows of image p that are not cut.
+def _uncut(
+    image: int, columns: int, rows: int, first: int, values: int, mask: int, width: int, spare: int
+) -> None:
+    """Do ``rows`` rows of windows that are not cut.
 
     A row's last vector, if it is not full, begins further to the left, over windows done already;
     in a row narrower than that it reaches into the rows below, which are done later, if there are
-    any before image ``hi``. Else it is a part, which takes longer.
+    any. Else it is a part, which takes longer.
+
+    Args:
+        image: address of a first value, number ``first`` of an image of so many columns.
+        values, mask: addresses of the first window's, ``width`` to a row.
+        spare: how many windows from the first on may be reached into, less LANES.
     """
-    H, W, height, width = image.shape[1], image.shape[2], values.shape[1], values.shape[2]
-    uncut = W // 2
-    exact = W == 2 * width and H == 2 * height
-    first = image.ctypes.data + p * H * W * 4
-    ones = values.ctypes.data + p * height * width * 4
-    places = mask.ctypes.data + p * height * width * 4
-    spare = (hi - p) * height * width - LANES
-    for i in range(H // 2):
-        below = exact and i * width <= spare
+    uncut = columns // 2
+    for i in range(rows):
+        below = i * width <= spare
         for start in range(0, uncut, LANES):
             j = max(0, min(start, uncut - LANES))
-            at, to = 2 * (i * W + j), (i * width + j) * 4
+            at, to = 2 * (i * columns + j), (i * width + j) * 4
             if below or uncut - j >= LANES:
-                whole(first + at * 4, W * 4, at, LANES, ones + to, places + to)
+                whole(image + at * 4, columns * 4, first + at, LANES, values + to, mask + to)
             else:
-                part(first + at * 4, W * 4, at, uncut - j, ones + to, places + to)
+                part(image + at * 4, columns * 4, first + at, uncut - j, values + to, mask + to)
 
 
-_forward_uncut = _uncut.variant("_forward", whole=largest_squares, part=largest_squares_part)
-_backward_uncut = _uncut.variant("_backward", whole=spread_squares, part=spread_squares_part)
+largest_rows = _uncut.variant("_forward", whole=largest_squares, part=largest_squares_part)
+spread_rows = _uncut.variant("_backward", whole=spread_squares, part=spread_squares_part)
+
+
+@kernel("inline")
+def _spare(image: Array, values: Array, p: int, hi: int) -> int:
+    """Return how many windows lie in images p to hi - 1, less LANES; none if any is cut."""
+    height, width = values.shape[1], values.shape[2]
+    exact = image.shape[2] == 2 * width and image.shape[1] == 2 * height
+    return (hi - p) * height * width - LANES if exact else -1
 
 
 @kernel("void(float32[:,:,::1], float32[:,:,::1], int32[:,:,::1], int64, int64)", shared=True)
@@ -54,7 +63,10 @@ def max_forward(x: Array, y: Array, mask: Mask, lo: int, hi: int) -> None:
     """Write y and mask of images lo to hi - 1."""
     H, W, height, width = x.shape[1], x.shape[2], y.shape[1], y.shape[2]
     for p in range(lo, hi):
-        _forward_uncut(x, y, mask, p, hi)
+        largest_rows(
+            x.ctypes.data + p * H * W * 4, W, H // 2, 0, y.ctypes.data + p * height * width * 4,
+            mask.ctypes.data + p * height * width * 4, width, _spare(x, y, p, hi),
+        )  # fmt: skip
         for i in range(height):
             for j in range(W // 2 if i < H // 2 else 0, width):
                 largest(x[p], y[p], mask[p], i, j, 2, 2, 2, 2, 0, 0)
@@ -66,7 +78,10 @@ def max_backward(dy: Array, mask: Mask, dx: Array, lo: int, hi: int) -> None:
     H, W, height, width = dx.shape[1], dx.shape[2], dy.shape[1], dy.shape[2]
     flat = dx.reshape(dx.shape[0], H * W)
     for p in range(lo, hi):
-        _backward_uncut(dx, dy, mask, p, hi)
+        spread_rows(
+            dx.ctypes.data + p * H * W * 4, W, H // 2, 0, dy.ctypes.data + p * height * width * 4,
+            mask.ctypes.data + p * height * width * 4, width, _spare(dx, dy, p, hi),
+        )  # fmt: skip
         for h in range(H if W % 2 == 1 else 0):
             dx[p, h, W - 1] = 0
         for w in range(W if H % 2 == 1 else 0):

@@ -8,7 +8,7 @@ import numpy as np
 
 from protonet.blob import Array
 from protonet.kernels import simd
-from protonet.kernels.correlation import stage
+from protonet.kernels.correlation import Places, stage
 from protonet.kernels.correlation_plan import (
     GROUPS,
     JOINED,
@@ -19,7 +19,8 @@ from protonet.kernels.correlation_plan import (
     STAGED_WIDTH,
     Ints,
 )
-from protonet.kernels.jit import kernel
+from protonet.kernels.jit import Kernel, kernel
+from protonet.kernels.pooling_squares import spread_rows
 from protonet.kernels.simd import LANES, VECTOR_BYTES
 from protonet.kernels.weight_gradient_plan import (
     BAND_BOTTOM,
@@ -75,8 +76,13 @@ def _find_runs(runs: Ints, band: Ints, ky: int, numbers: Ints) -> int:
 
 
 @kernel("inline")
-def _copy(dy: Array, scratch: Array, image: int, group: int, band: Ints, numbers: Ints) -> None:
-    """Copy a band of dy to ``[channel][position]``, for groups of fewer channels than a tile."""
+def _copy(
+    dy: Array, mask: Places, scratch: Array, image: int, group: int, band: Ints, numbers: Ints
+) -> None:
+    """Copy a band of dy to ``[channel][position]``, for groups of fewer channels than a tile.
+
+    mask: not used.
+    """
     channels, plane = numbers[OUTPUT_CHANNELS], numbers[OUTPUT_PLANE] // 4
     count = (band[BAND_BOTTOM] - band[BAND_TOP]) * numbers[OUTPUT_WIDTH]
     for i in range(band[BAND_IMAGES]):
@@ -86,6 +92,28 @@ def _copy(dy: Array, scratch: Array, image: int, group: int, band: Ints, numbers
             to = (numbers[COPIED] + o * numbers[COPY_ROW]) // 4 + i * count
             for p in range(count):
                 scratch[to + p] = dy[at + p]
+
+
+@kernel("inline")
+def _spread(
+    dy: Array, mask: Places, scratch: Array, image: int, group: int, band: Ints, numbers: Ints
+) -> None:
+    """Write a band of dy as _copy does, from dy pooled by windows of 2 x 2.
+
+    mask: where each of its values belongs in the image, the others are zero.
+    """
+    channels, columns = numbers[OUTPUT_CHANNELS], numbers[OUTPUT_WIDTH]
+    top, rows, width = band[BAND_TOP], (band[BAND_BOTTOM] - band[BAND_TOP]) // 2, columns // 2
+    for i in range(band[BAND_IMAGES]):
+        for o in range(channels):
+            at = ((image + i) * numbers[GROUPS] + group) * channels + o
+            at = at * numbers[OUTPUT_PLANE] // 4 + top // 2 * width * 4
+            to = scratch.ctypes.data + numbers[COPIED] + o * numbers[COPY_ROW]
+            to += i * rows * columns * 8
+            spread_rows(
+                to, columns, rows, top * columns, dy.ctypes.data + at, mask.ctypes.data + at,
+                width, rows * width - LANES,
+            )  # fmt: skip
 
 
 @kernel("inline")
@@ -106,19 +134,20 @@ def _sum_rows(
 
 
 @kernel(
-    "void(float32[::1], float32[::1], float32[::1], boolean, float32[::1],"
+    "void(float32[::1], float32[::1], int32[::1], float32[::1], boolean, float32[::1],"
     " float32[:,::1], int64[:,::1], int64[::1], int64[:,::1], int64[:,::1], int64[::1],"
     " int64, int64, int64)",
     shared=True,
 )
 def sum_products(
-    x: Array, dy: Array, sums: Array, bias: bool, zeros: Array,
+    x: Array, dy: Array, mask: Places, sums: Array, bias: bool, zeros: Array,
     memory: Array, tables: Ints,
     numbers: Ints, bands: Ints, strips: Ints, cuts: Ints, lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
     """Sum dy times x, parts lo to hi - 1 of the bands, or if there is one part blocks of channels.
 
     Args:
+        mask: where values of a pooled dy belong, see _spread. Not used by other variants.
         sums: ``[part][group][channel][value]``, the last LANES of the values for the bias.
         bias: whether to sum dy for it.
         zeros: LANES zeros.
@@ -145,13 +174,13 @@ def sum_products(
                 a = dy.ctypes.data + (image * groups + group) * channels * plane
                 a += band[BAND_TOP] * numbers[OUTPUT_WIDTH] * 4
                 # The rows of dy that are summed for the bias.
-                values, origin, images = dy, (a - dy.ctypes.data) // 4, band[BAND_IMAGES]
+                values, origin = dy, (a - dy.ctypes.data) // 4
+                image_values = groups * channels * plane // 4
                 positions = (band[BAND_BOTTOM] - band[BAND_TOP]) * numbers[OUTPUT_WIDTH]
                 if numbers[COPIED]:
-                    _copy(dy, scratch, image, group, band, numbers)
+                    _copy(dy, mask, scratch, image, group, band, numbers)
                     a_row, a = numbers[COPY_ROW], staged + numbers[COPIED]
-                    values, origin, images = scratch, numbers[COPIED] // 4, 1
-                    positions *= band[BAND_IMAGES]
+                    values, origin, image_values = scratch, numbers[COPIED] // 4, positions
                 for s in range(strips.shape[0]):
                     count = _find_runs(runs, band, strips[s, STRIP_KERNEL_ROW], numbers)
                     for t in range(strips[s, STRIP_TILES]):
@@ -168,14 +197,14 @@ def sum_products(
                             if bias and s == 0 and t == 0:
                                 _sum_rows(
                                     values, origin + first * a_row // 4, a_row // 4,
-                                    images, groups * channels * plane // 4, positions, sums,
+                                    band[BAND_IMAGES], image_values, positions, sums,
                                     (out + out_row - sums.ctypes.data) // 4 - LANES,
                                     numbers[ROW_VALUES], ROWS, index == cuts[part],
                                 )  # fmt: skip
                             if index == cuts[part]:
                                 start, start_row, start_column = zeros.ctypes.data, 0, 0
                             tile(
-                                a + first * plane, a_row, 4,
+                                a + first * a_row, a_row, 4,
                                 b, VECTOR_BYTES, numbers[POSITION_STEP],
                                 runs.ctypes.data, count, start, start_row, start_column,
                                 out, out_row, VECTOR_BYTES,
@@ -211,12 +240,17 @@ def add_sums(
             db[o] += sums[at + values - LANES]
 
 
-VARIANTS = {
-    (rows, columns): sum_products.variant(
-        f"_{rows}x{columns}",
-        tile=getattr(simd, f"tile_{rows}x{columns}"),
-        ROWS=rows,
-        COLUMNS=columns,
-    )
-    for rows, columns in ((10, 2), (8, 3), (14, 2), (7, 3), (5, 2), (4, 3))
-}
+def _variants(label: str, **names: Any) -> dict[tuple[int, int], Kernel]:
+    return {
+        (rows, columns): sum_products.variant(
+            f"_{rows}x{columns}{label}",
+            tile=getattr(simd, f"tile_{rows}x{columns}"),
+            ROWS=rows,
+            COLUMNS=columns,
+            **names,
+        )
+        for rows, columns in ((10, 2), (8, 3), (14, 2), (7, 3), (5, 2), (4, 3))
+    }
+
+
+VARIANTS, SPREAD_VARIANTS = _variants(""), _variants("_spread", _copy=_spread)

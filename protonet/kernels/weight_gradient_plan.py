@@ -73,6 +73,7 @@ STRIP_KERNEL_ROW, STRIP_OFFSET, STRIP_TILES, STRIP_SUMS = range(4)
 STAGED_BYTES = 384 * 1024
 BAND_POSITIONS = 512
 PARTS = 4
+SPREAD_BYTES = 256 * 1024  # of a copy of dy that is made from a pooled one
 PART_LIMIT = 128 * 1024  # values; larger gradients are not summed in parts
 
 
@@ -109,11 +110,22 @@ def padded_work(g: Geometry, rows: int, vector: int, join: bool) -> int:
     return g.group * blocks * rows * sum(_up(n, vector) for _, _, n in _strips(g, join))
 
 
-def make(g: Geometry, lanes: int, rows: int, columns: int, join: bool) -> Plan:
+def can_spread(plan: Plan) -> bool:
+    """Return whether ``make(..., spread=True)`` can be asked for: windows must not be cut."""
+    bands, numbers = plan.bands, plan.numbers
+    if (bands[:, [BAND_TOP, BAND_BOTTOM]] % 2).any() or numbers[OUTPUT_WIDTH] % 2:
+        return False
+    return bool(numbers[OUTPUT_CHANNELS] * numbers[COPY_ROW] <= SPREAD_BYTES)
+
+
+def make(
+    g: Geometry, lanes: int, rows: int, columns: int, join: bool, spread: bool = False
+) -> Plan:
     """Work out the tables for tiles of rows x columns vectors.
 
     Args:
         join: whether to join strips. Only for a dilation of 1 along W.
+        spread: whether dy comes pooled, and is spread out where it is copied to.
     """
     channels, outputs = g.C // g.group, g.O // g.group
     (H, W), (OH, OW), (kh, kw) = g.size, g.output, g.kernel
@@ -157,7 +169,8 @@ def make(g: Geometry, lanes: int, rows: int, columns: int, join: bool) -> Plan:
     numbers[JOINED_STEP] = g.dilation[0]
     numbers[ROW_STEP] = g.stride[0] if join else 1
     numbers[ROW_SHIFT] = g.pad[0] if join else 0
-    numbers[COPIED] = copied if outputs < rows else 0
+    copied_rows = outputs if spread or outputs < rows else 0
+    numbers[COPIED] = copied if copied_rows else 0
     numbers[COPY_ROW] = 4 * positions
     numbers[STRIDE_HEIGHT] = g.stride[0]
     numbers[PAD_HEIGHT] = g.pad[0]
@@ -174,7 +187,7 @@ def make(g: Geometry, lanes: int, rows: int, columns: int, join: bool) -> Plan:
         np.array(cuts, np.int64),
         places.reshape(-1),
         3 * max(b[BAND_IMAGES] * (b[BAND_BOTTOM] - b[BAND_TOP]) for b in bands),
-        (copied + (rows * 4 * positions if outputs < rows else 0)) // 4 + lanes,
+        (copied + (max(rows, copied_rows) * 4 * positions if copied_rows else 0)) // 4 + lanes,
         parts * int(numbers[PART_VALUES]),
     )
 

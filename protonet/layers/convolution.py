@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from protonet.blob import Blob, Shape
+from protonet.blob import Array, Blob, Shape
 from protonet.kernels.convolution import Convolution2D
 from protonet.kernels.finish import Finish
 from protonet.kernels.im2col import output_size
@@ -42,10 +43,24 @@ class Convolution(BaseConvolution):
     def can_finish(self, bottom: list[Blob], kind: str) -> bool:
         return len(bottom) == 1 and self._axis == 1 and isinstance(self._maths.maths, Convolution2D)
 
-    def forward_finished(self, bottom: list[Blob], top: list[Blob], finish: Finish) -> None:
-        self._forward(bottom, top, finish)
+    def forward_finished(
+        self, bottom: list[Blob], top: list[Blob], finish: Finish, mask: Any = None
+    ) -> None:
+        self._forward(bottom, top, finish, mask)
 
-    def _forward(self, bottom: list[Blob], top: list[Blob], *finish: Finish) -> None:
+    def can_pool(self) -> bool:
+        maths = self._maths.maths
+        return isinstance(maths, Convolution2D) and maths.can_pool
+
+    def can_spread(self) -> bool:
+        maths = self._maths.maths
+        return (
+            isinstance(maths, Convolution2D) and maths.can_spread and self.param_propagate_down[0]
+        )
+
+    def _forward(
+        self, bottom: list[Blob], top: list[Blob], finish: Finish | None = None, mask: Any = None
+    ) -> None:
         m, weights, bias = self._maths, self.blobs[0], self.bias
         version = None if self.spare else weights.version()
         for x, y in zip(bottom, top, strict=True):
@@ -53,26 +68,33 @@ class Convolution(BaseConvolution):
                 x.data.reshape(m.x_shape),
                 weights.values.reshape(m.w_shape),
                 None if bias is None else bias.values,
-                y.data.reshape(m.y_shape),
+                y.data.reshape(m.y_shape if mask is None else y.shape),
                 version,
-                *finish,
+                *(() if finish is None else (finish, mask)),
             )
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         m, weights = self._maths, self.blobs[0]
         for x, y, wanted in zip(bottom, top, propagate_down, strict=True):
             dy = y.diff.reshape(m.y_shape)
-            db = self.blobs[1].diff if self.bias_wanted else None
-            if self.param_propagate_down[0]:
-                m.maths.backward_weights(
-                    x.data.reshape(m.x_shape), dy, weights.diff.reshape(m.w_shape), db
-                )
-            elif db is not None:
-                m.maths.backward_bias(dy, db)
+            self._backward_parameters(x, dy)
             if wanted:
                 m.maths.backward_data(
                     dy, weights.values.reshape(m.w_shape), x.diff.reshape(m.x_shape)
                 )
+
+    def backward_pooled(self, top: list[Blob], bottom: list[Blob], mask: Any) -> None:
+        self._backward_parameters(bottom[0], top[0].diff, mask)
+
+    def _backward_parameters(self, x: Blob, dy: Array, *mask: Any) -> None:
+        m, weights = self._maths, self.blobs[0]
+        db = self.blobs[1].diff if self.bias_wanted else None
+        if self.param_propagate_down[0]:
+            m.maths.backward_weights(
+                x.data.reshape(m.x_shape), dy, weights.diff.reshape(m.w_shape), db, *mask
+            )
+        elif db is not None:
+            m.maths.backward_bias(dy, db)
 
     def multiply_adds(self, bottom: list[Blob], top: list[Blob]) -> int:
         return sum(y.count for y in top) * math.prod(self.weight_shape()[1:])

@@ -15,7 +15,7 @@ import numpy as np
 from protonet.blob import Blob, Shape
 from protonet.errors import GraphError
 from protonet.kernels import pooling, scratch
-from protonet.kernels.pooling import Window
+from protonet.kernels.pooling import SQUARES, Window
 from protonet.layer import TRAIN, Layer, register
 from protonet.layers import _stochastic_pooling as stochastic
 from protonet.random import generator
@@ -112,16 +112,19 @@ class Pooling(Layer):
             pooling.average_forward(x, self._window, y)
             return
         if self._method == MAX:
-            mask = self._mask(y.shape)
+            mask = self.mask(y.shape)
             pooling.max_forward(x, self._window, y, mask)
             if len(top) > 1:
                 top[1].data[...] = mask
         elif self.phase == TRAIN:
-            stochastic.draw(x, self._window, generator(), y, self._mask(y.shape))
+            stochastic.draw(x, self._window, generator(), y, self.mask(y.shape))
         else:
             stochastic.expect(x, self._window, y)
 
-    def _mask(self, shape: Shape) -> Any:
+    def pools_squares(self, bottom: list[Blob]) -> bool:
+        return self._method == MAX and self._window == SQUARES and not self.spare
+
+    def mask(self, shape: Shape) -> Any:
         """Return where the maxima lie, int32 like the top; -1 before the first forward pass."""
         if self.spare:
             count = math.prod(shape)
@@ -137,6 +140,6 @@ class Pooling(Layer):
         if self._method == AVE:
             pooling.average_backward(dy, self._window, dx)
         elif self._method == MAX or self.phase == TRAIN:
-            pooling.max_backward(dy, self._mask(dy.shape), self._window, dx)
+            pooling.max_backward(dy, self.mask(dy.shape), self._window, dx)
         else:
             raise self.error("STOCHASTIC pooling has a gradient in the TRAIN phase only")

@@ -66,6 +66,7 @@ class Numbers:
         net = self._solver.net
         self._explain_saturation()
         if not math.isfinite(loss):
+            net.complete()
             self._found(f"the loss is {loss:g}", _first_blob(net) or _first_weight(net))
         elif not all_finite(net.param_diff):
             self._found("a gradient is not finite", _first_gradient(net))

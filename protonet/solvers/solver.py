@@ -89,6 +89,7 @@ class Solver:
         self.scores: dict[int, dict[str, list[float]]] = {}
         self.tested_at = -1
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
+        self._blobs_are_read = False  # in each iteration, by a callback
         self._stop_requested = False
         self._snapshot_requested = False
         self._compiled = False  # whether all kernels of an iteration are
@@ -236,9 +237,17 @@ class Solver:
         return learning_rate(self.param, iteration)
 
     # --- the loop ----------------------------------------------------------------------------
-    def add_callback(self, before: Callable[[], None], after: Callable[[], None]) -> None:
-        """Call ``before()`` ahead of each iteration, and ``after()`` when gradients are ready."""
+    def add_callback(
+        self, before: Callable[[], None], after: Callable[[], None], reads_blobs: bool = True
+    ) -> None:
+        """Call ``before()`` ahead of each iteration, and ``after()`` when gradients are ready.
+
+        Args:
+            reads_blobs: whether it reads blobs of the training net other than outputs and inputs.
+                All have their values then; that takes longer.
+        """
         self._callbacks.append((before, after))
+        self._blobs_are_read |= reads_blobs
 
     def request_stop(self) -> None:
         """Stop after the iteration or test batch at hand. Safe in a signal handler.
@@ -252,18 +261,27 @@ class Solver:
         self._snapshot_requested = True
 
     def step(self, iterations: int) -> None:
-        """Do that many iterations, with tests, logs and snapshots where they are due."""
-        param, reporter = self.param, self.reporter
-        stop = self.iter + iterations
+        """Do that many iterations, with tests, logs and snapshots where they are due.
+
+        After the last one every blob has its values and gradient. Before that some need not, where
+        nobody could tell: no callback reads blobs, and no hook, debug_info or test is at hand.
+        """
         self.losses.clear()
         self.losses.extend(self.resumed_losses)
         self.resumed_losses = []
+        try:
+            self._run_until(self.iter + iterations)
+        finally:  # the last passes were not hidden, unless they were interrupted
+            self.net.complete()
+
+    def _run_until(self, stop: int) -> None:
+        param, reporter = self.param, self.reporter
         shown_at, shown_iter = time.perf_counter(), self.iter
-        while self.iter < stop and not self._stop_requested:
+        hidden = False
+        # A request to stop that comes when a hidden iteration is over waits for the next one.
+        while self.iter < stop and (hidden or not self._stop_requested):
             self.net.clear_param_diffs()
-            due = param.test_interval and self.iter % param.test_interval == 0
-            due = due and self.iter != self._tested_before
-            if due and (self.iter > 0 or param.test_initialization):
+            if self._test_is_due(self.iter):
                 self.test_all()
                 if self._stop_requested:
                     break
@@ -272,7 +290,8 @@ class Solver:
                 before()
             shown = bool(param.display) and self.iter % param.display == 0
             self._describe_passes(shown)
-            self.losses.append(self._gradients() if self._compiled else self._first_gradients())
+            hidden = self._may_hide(stop)
+            self.losses.append(self._gradients(hidden))
             self.numbers.gradients(self.losses[-1])
             if shown:
                 now = time.perf_counter()
@@ -280,6 +299,9 @@ class Solver:
                 shown_at, shown_iter = now, self.iter
             for _, after in self._callbacks:
                 after()
+            if hidden and self._stop_requested:
+                self.net.complete()
+                hidden = False
             self.apply_update()
             self.iter += 1
             self.numbers.updated()
@@ -289,24 +311,39 @@ class Solver:
                 self.snapshot()
                 self._snapshot_requested = False
 
+    def _test_is_due(self, iteration: int) -> bool:
+        param = self.param
+        due = param.test_interval and iteration % param.test_interval == 0
+        if not due or iteration == self._tested_before:
+            return False
+        return iteration > 0 or bool(param.test_initialization)
+
+    def _may_hide(self, stop: int) -> bool:
+        """Return whether nobody can read blobs until the next iteration's passes write them."""
+        following = self.iter + 1
+        if following >= stop or self._stop_requested or self._test_is_due(following):
+            return False
+        return self._compiled and not self._blobs_are_read and self.reporter.reads_only_outputs()
+
     @property
     def smoothed_loss(self) -> float:
         """The mean of the last ``average_loss`` losses."""
         return sum(self.losses) / len(self.losses) if self.losses else 0.0
 
-    def _first_gradients(self) -> float:
-        """Do what mostly compiles, with a second process where kernels are in no cache."""
-        with jit.when_cold(lambda: ahead.start(self)):
-            loss = self._gradients()
-        self._compiled = True
-        return loss
-
-    def _gradients(self) -> float:
+    def _gradients(self, hidden: bool) -> float:
         """Run forward and backward ``iter_size`` times; return the mean loss."""
+        if not self._compiled:  # then a second process helps where kernels are in no cache
+            with jit.when_cold(lambda: ahead.start(self)):
+                loss = self._passes(hidden)
+            self._compiled = True
+            return loss
+        return self._passes(hidden)
+
+    def _passes(self, hidden: bool) -> float:
         loss = 0.0
         for _ in range(self.param.iter_size):
-            loss += self.net.run_forward()
-            self.net.run_backward()
+            loss += self.net.run_forward(hidden=hidden)
+            self.net.run_backward(hidden=hidden)
         return loss / self.param.iter_size
 
     def solve(self, resume: str | os.PathLike[str] | None = None) -> bool:

@@ -39,6 +39,9 @@ class GlogReporter(Reporter):
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream
 
+    def reads_only_outputs(self) -> bool:
+        return True
+
     def write(self, message: str, file: str = _SOLVER, line: int = 1) -> None:
         now = time.time()
         stamp = time.strftime("%m%d %H:%M:%S", time.localtime(now))

@@ -43,6 +43,9 @@ class LiveReporter(Reporter):
         )
         self._task = self._progress.add_task("training", total=None, pace="", losses="")
 
+    def reads_only_outputs(self) -> bool:
+        return True
+
     def solving(self, solver: Solver) -> None:
         self._progress.update(
             self._task, description=solver.net.name or "training", total=solver.param.max_iter

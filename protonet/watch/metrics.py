@@ -117,6 +117,9 @@ class MetricsReporter(Reporter):
         self._test_began = 0.0
         self.tested_for = 0.0
 
+    def reads_only_outputs(self) -> bool:
+        return True
+
     def solving(self, solver: Solver) -> None:
         """Begin to measure; hooks are added to the solver once."""
         if self._attached is solver:
@@ -136,7 +139,7 @@ class MetricsReporter(Reporter):
         self._flow = GradientFlow(solver) if self._wanted else None
         self._measured = False
         self._lr = 0.0
-        solver.add_callback(self._before, self._ready)
+        solver.add_callback(self._before, self._ready, reads_blobs=self._flow is not None)
         self._restart()
 
     def _restart(self) -> None:

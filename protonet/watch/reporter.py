@@ -17,6 +17,14 @@ OutputLine = tuple[str, float, float]
 class Reporter:
     """Override what is of interest."""
 
+    def reads_only_outputs(self) -> bool:
+        """Whether all it reads of the training net's blobs are outputs, or it says nothing.
+
+        Others may have no values, then, while the solver goes on to the next iteration. For
+        reporters to override.
+        """
+        return type(self) is Reporter
+
     def solving(self, solver: Solver) -> None:
         """Training begins."""
 

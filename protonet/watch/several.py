@@ -14,6 +14,9 @@ class Several(Reporter):
     def __init__(self, *reporters: Reporter) -> None:
         self._reporters = reporters
 
+    def reads_only_outputs(self) -> bool:
+        return all(reporter.reads_only_outputs() for reporter in self._reporters)
+
 
 def _to_each(name: str) -> Callable[..., None]:
     def tell(self: Several, *arguments: Any) -> None:
@@ -25,4 +28,5 @@ def _to_each(name: str) -> Callable[..., None]:
 
 # taken from the base itself, so that an event added there cannot be forgotten here
 for _name in [name for name in vars(Reporter) if not name.startswith("_")]:
-    setattr(Several, _name, _to_each(_name))
+    if _name not in vars(Several):
+        setattr(Several, _name, _to_each(_name))
