@@ -49,12 +49,10 @@ class Chain:
         finish = PLAIN
         for step in others:
             finish = _then(finish, step.layer.channel_map())
-        first.layer.forward_finished(
-            first.bottom,
-            self.steps[-1].top,
-            Finish(finish.factor.astype(np.float32), finish.shift.astype(np.float32), finish.slope),
-            mask,
-        )
+        if finish.factor.size:
+            factor, shift = finish.factor.astype(np.float32), finish.shift.astype(np.float32)
+            finish = Finish(factor, shift, finish.slope)
+        first.layer.forward_finished(first.bottom, self.steps[-1].top, finish, mask)
 
     def backward(self) -> None:
         """Run the backward pass of all steps; a blob that is pooled may get no gradient."""

@@ -50,6 +50,7 @@ class Net:
         params: layer name -> its parameter blobs.
         layers: the layer objects in order.
         inputs, outputs: names of blobs.
+        stateful: those of the layers that may have a state to resume from.
         learnable: the parameters that own their storage, as ``plan.Param``.
         param_diff: the arena in which their gradients lie, (n,) float32.
         debug_info: describes each pass where the file has ``debug_info``, else None.
@@ -99,6 +100,9 @@ class Net:
         if keep is not None:
             names = {self._known(name) for name in (*self.inputs, *self.outputs, *keep)}
             self.blobs = {name: blob for name, blob in self.blobs.items() if name in names}
+        self.stateful = [
+            layer for layer in self.layers if type(layer).resume_state is not Layer.resume_state
+        ]
         self._chains = chains(self.steps, self.blobs.values())
         if keep is not None:
             self._storage = share_out(self._chains, self.blobs.values())
@@ -316,7 +320,10 @@ class Net:
         for blob, weight in zip(last.top, last.layer.loss_weights, strict=True):
             if weight:
                 # the weights are where backward starts from, and a user may have changed them
-                loss += float(np.vdot(blob.data, blob.diff))
+                if blob.shape == ():
+                    loss += float(np.float32(blob.values.item() * blob.diff.item()))
+                else:
+                    loss += float(np.vdot(blob.values, blob.diff))
         return loss
 
     def _with_missing(self, indices: Iterable[int]) -> Iterator[int]:

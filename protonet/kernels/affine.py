@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from protonet.blob import Array
-from protonet.kernels import threads
+from protonet.kernels import scratch, threads
 from protonet.kernels.jit import kernel
 
 Sums = np.ndarray[Any, np.dtype[np.float64]]
@@ -113,6 +113,20 @@ def _sum(dy: Array, db: Sums, N: int, M: int, D: int, lo: int, hi: int) -> None:
             db[m] += total
 
 
+@kernel("void(float32[::1], float64[::1], float32[::1], int64, int64, int64)", shared=True)
+def _add_rows(dy: Array, sums: Sums, db: Array, N: int, lo: int, hi: int) -> None:
+    """Add the sum of N rows of dy to db, in columns lo to hi - 1. sums: memory for them."""
+    M = db.size
+    totals, db = sums[lo:hi], db[lo:hi]
+    totals[:] = 0
+    for n in range(N):
+        gs = dy[n * M + lo : n * M + hi]
+        for m in range(gs.size):
+            totals[m] += gs[m]
+    for m in range(db.size):
+        db[m] = np.float32(db[m] + totals[m])
+
+
 @kernel("void(float32[::1], float64[:,::1], int64, int64, int64)", shared=True)
 def _sum_images(dy: Array, sums: Sums, D: int, lo: int, hi: int) -> None:
     """Write the sums of each channel of images lo <= n < hi. sums: (N, M)."""
@@ -177,3 +191,13 @@ def channel_sums(dy: Array, channels: int, inner: int) -> Sums:
         _sum, channels, dy, db, outer, channels, inner, grain=-(-GRAIN * channels // dy.size)
     )
     return db
+
+
+def add_rows(dy: Array, db: Array) -> None:
+    """Add the sum of the rows of dy, (N, M), to db, (M,)."""
+    N, M = dy.shape
+    if M:
+        sums = scratch.get("sums", 2 * M).view(np.float64)
+        threads.share(
+            _add_rows, M, dy.reshape(-1), sums, db, N, grain=-(-GRAIN * M // max(1, dy.size))
+        )

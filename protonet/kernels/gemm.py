@@ -104,8 +104,7 @@ class _Panels(NamedTuple):
 
     kernel: Kernel
     numbers: Ints
-    width: int  # of all panels together
-    spare: int  # columns of a panel
+    zeros: Array  # as many as all panels are wide, and one more panel
     packed: int
     edge: int
     items: int
@@ -144,8 +143,7 @@ def _panels(M: int, N: int, K: int, trans_a: bool, trans_b: bool, keep: bool) ->
             ),
             np.int64,
         ),
-        panels * width,
-        width,
+        np.zeros((panels + 1) * width, np.float32),
         min(panels, product.GROUP) * product.STRETCH * width,
         rows * width,
         items,
@@ -170,9 +168,9 @@ def _multiply_panels(
         padded[:M] = a.T if trans_a else a
         a, trans_a = padded, False
     plan = _panels(M, N, K, trans_a, trans_b, keep)
-    # The bias, zeros up to the end of the last panel, and as many as a panel is wide.
-    added = np.zeros(plan.width + plan.spare, np.float32)
+    added = plan.zeros
     if bias is not None:
+        added = added.copy()
         added[:N] = bias
     threads.share(
         plan.kernel,
@@ -183,7 +181,7 @@ def _multiply_panels(
         added,
         scratch.each("packed", plan.packed),
         scratch.each("edge", plan.edge),
-        np.zeros((threads.count(), 16), np.int64),
+        scratch.each("runs", 32).view(np.int64),
         plan.numbers,
         grain=plan.grain,
     )

@@ -7,7 +7,7 @@ as BVLC Caffe 1.0.
 from __future__ import annotations
 
 from protonet.blob import Array
-from protonet.kernels.affine import channel_sums
+from protonet.kernels.affine import add_rows
 from protonet.kernels.gemm import gemm, multiply
 
 
@@ -31,4 +31,4 @@ def backward_weights(x: Array, dy: Array, dw: Array, transpose: bool = False) ->
 
 def backward_bias(dy: Array, db: Array) -> None:
     """Add the sum of dy over N to db."""
-    db += channel_sums(dy.reshape(-1), dy.shape[1], 1)
+    add_rows(dy, db)

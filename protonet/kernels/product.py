@@ -104,9 +104,10 @@ def multiply(
         a: of as many rows as a tile at least.
         bias: as long as all panels are wide.
         panels_of, edges: scratch memory of each worker, for GROUP panels and for one tile.
-        runs: for each worker three zeros, of which the last is written.
+        runs: memory for three numbers of each worker.
     """
     packed, edge, run = panels_of[worker], edges[worker], runs[worker]
+    run[0] = run[1] = 0
     M, N, K = numbers[ROWS_OF_C], numbers[COLUMNS_OF_C], numbers[DEPTH]
     narrow = numbers[NARROW] != 0
     width = LANES if narrow else TILE_COLUMNS * LANES

@@ -13,6 +13,7 @@ from protonet.kernels.jit import kernel
 Doubles = np.ndarray[Any, np.dtype[np.float64]]
 
 GRAIN = 32768  # values for which a thread of its own is worth while
+INFINITY = 0x7F800000  # as float32 holds it
 PARTIAL = 4096  # a sum is made of partial sums over so many values, whatever the threads
 
 
@@ -31,22 +32,20 @@ def _scale(a: Array, factor: float, lo: int, hi: int) -> None:
         a[i] *= factor
 
 
-@kernel("void(float32[::1], float32[::1], int64, int64)", shared=True)
-def _zeros(a: Array, partials: Array, lo: int, hi: int) -> None:
-    """Write sums of 0 · a, which are not 0 where a is not finite."""
-    for p in range(lo, hi):
-        part, total = a[p * PARTIAL : (p + 1) * PARTIAL], np.float32(0)
-        for i in range(part.size):
-            total += part[i] * np.float32(0)
-        partials[p] = total
+@kernel("void(int32[::1], int32[:,::1], int64, int64, int64)", shared=True)
+def _largest_bits(bits: Any, largest: Any, lo: int, hi: int, worker: int) -> None:
+    """Write the largest of these values, without their signs, to the worker's row."""
+    part, found = bits[lo:hi], np.int32(0)
+    for i in range(part.size):
+        found = max(found, part[i] & np.int32(0x7FFFFFFF))
+    largest[worker, 0] = found
 
 
 def all_finite(a: Array) -> bool:
-    """Return whether a flat array has neither NaN nor infinity."""
-    partials = np.empty(-(-a.size // PARTIAL), np.float32)
-    threads.share(_zeros, partials.size, a, partials, grain=16)
-    # where the compiler adds before it multiplies, large values may overflow
-    return not partials.any() or bool(np.isfinite(a).all())
+    """Return whether a flat array has neither NaN nor infinity: those have all exponent bits."""
+    largest = np.zeros((threads.count(), 16), np.int32)
+    threads.share(_largest_bits, a.size, a.view(np.int32), largest, grain=GRAIN)
+    return max(largest[:, 0].tolist()) < INFINITY
 
 
 def sum_of_squares(a: Array) -> float:

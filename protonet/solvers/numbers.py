@@ -91,7 +91,7 @@ class Numbers:
 
     def _may_overflow(self, loss: float) -> bool:
         solver = self._solver
-        rate = float(np.abs(solver.local_rates(solver.learning_rate())).max(initial=0))
+        rate = abs(solver.learning_rate()) * solver.largest_lr_mult
         divides = solver.param.delta == 0 and solver.type not in ("SGD", "Nesterov")
         return rate > _LARGE_RATE or abs(loss) > _LARGE_LOSS or divides
 
@@ -99,9 +99,9 @@ class Numbers:
         if "saturated" in self._told:
             return
         for name, blob in self._losses:
-            in_force = blob.count and blob.diff.flat[0]
-            values = blob.values.reshape(-1).tolist() if in_force else []
-            if any(abs(value - SATURATED) < 1e-3 for value in values):
+            values = blob.values.reshape(-1).tolist()
+            found = any(abs(value - SATURATED) < 1e-3 for value in values)
+            if found and blob.diff.flat[0]:  # its weight is not 0 at the moment
                 self._told.add("saturated")
                 self._solver.reporter.note(
                     f"iteration {self._solver.iter}: {name} = 87.3365 is -log of the smallest "

@@ -51,7 +51,7 @@ def captured(solver: Solver) -> State:
         "scores": {str(index): scores for index, scores in solver.scores.items()},
         "kept": solver.keep.state(),
     }
-    if any(layer.type == "Python" for layer in solver.net.layers):
+    if any(layer.type == "Python" for layer in solver.net.stateful):
         # users' layers draw from these
         state["python"] = _listed(python_random.getstate())
         state["numpy"] = _listed(np.random.get_state(legacy=True))  # noqa: NPY002
@@ -61,7 +61,7 @@ def captured(solver: Solver) -> State:
 def _of_net(net: Net) -> list[State]:
     return [
         {"layer": layer.name, "type": layer.type, "state": state}
-        for layer in net.layers
+        for layer in net.stateful
         if (state := layer.resume_state())
     ]
 

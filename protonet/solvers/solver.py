@@ -59,12 +59,14 @@ class Solver:
         test_nets: the nets that are tested; they share its parameters by layer name.
         iter: iterations done.
         param: the SolverParameter message.
+        largest_lr_mult: of all parameters, without their signs.
         history: the rule's memory, arrays of the parameters' shapes, as a .solverstate lists them.
         losses: the last ``average_loss`` losses.
         scores: of each test net, by index, the means of its last test; ``tested_at`` is when.
         last_snapshot: paths of the weights and the state that were written last.
         keep: which snapshots stay on the disk.
         numbers: watches that they are finite; its ``on_nan`` says what happens if not.
+        clears_diffs: whether an update leaves gradients of 0, since nobody reads them.
         resumed_losses: losses of a run that is gone on with, which count in the average.
 
     Raises:
@@ -89,6 +91,7 @@ class Solver:
         self.scores: dict[int, dict[str, list[float]]] = {}
         self.tested_at = -1
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
+        self.clears_diffs = False
         self._blobs_are_read = False  # in each iteration, by a callback
         self._stop_requested = False
         self._snapshot_requested = False
@@ -190,6 +193,7 @@ class Solver:
         starts = [net.param_start[id(p.blob)] for p in net.learnable]
         self.bounds = np.array([*starts, net.param_data.size], np.int64)
         self._lr_mults = np.array([p.lr_mult for p in net.learnable], np.float32)
+        self.largest_lr_mult = max((abs(p.lr_mult) for p in net.learnable), default=0.0)
         decay_mults = np.array([p.decay_mult for p in net.learnable], np.float32)
         self.local_decays: Array = decay_mults * np.float32(self.param.weight_decay)
         self.history_arenas: list[Array] = [
@@ -272,6 +276,7 @@ class Solver:
         try:
             self._run_until(self.iter + iterations)
         finally:  # the last passes were not hidden, unless they were interrupted
+            self.clears_diffs = False
             self.net.complete()
 
     def _run_until(self, stop: int) -> None:
@@ -280,7 +285,8 @@ class Solver:
         hidden = False
         # A request to stop that comes when a hidden iteration is over waits for the next one.
         while self.iter < stop and (hidden or not self._stop_requested):
-            self.net.clear_param_diffs()
+            if not self.clears_diffs:
+                self.net.clear_param_diffs()
             if self._test_is_due(self.iter):
                 self.test_all()
                 if self._stop_requested:
@@ -291,6 +297,7 @@ class Solver:
             shown = bool(param.display) and self.iter % param.display == 0
             self._describe_passes(shown)
             hidden = self._may_hide(stop)
+            self.clears_diffs = hidden and not param.snapshot_diff
             self.losses.append(self._gradients(hidden))
             self.numbers.gradients(self.losses[-1])
             if shown:
@@ -301,7 +308,7 @@ class Solver:
                 after()
             if hidden and self._stop_requested:
                 self.net.complete()
-                hidden = False
+                hidden = self.clears_diffs = False
             self.apply_update()
             self.iter += 1
             self.numbers.updated()
@@ -323,7 +330,9 @@ class Solver:
         following = self.iter + 1
         if following >= stop or self._stop_requested or self._test_is_due(following):
             return False
-        return self._compiled and not self._blobs_are_read and self.reporter.reads_only_outputs()
+        if self._blobs_are_read or self.net.debug_info is not None:
+            return False
+        return self._compiled and self.reporter.reads_only_outputs()
 
     @property
     def smoothed_loss(self) -> float:
