@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,22 +79,23 @@ def solver_of(message: Any, rate: float) -> Any:
     return protonet.get_solver(SolverSource.of(param))
 
 
-def lenet_from_memory(name: str) -> tuple[Any, Callable[[], None], Any, Any]:
-    """Return a solver of LeNet or LeNet-DSN, what does an iteration, and its images and labels.
+def lenet_from_memory(name: str) -> tuple[Any, Any, Any]:
+    """Return a solver of LeNet or LeNet-DSN, and the images and labels that it trains on in turn.
 
-    Each iteration takes the next batch: images (LENET_BATCHES, N, 1, 28, 28), labels the same.
+    images: (LENET_BATCHES, N, 1, 28, 28), labels: (LENET_BATCHES, N).
     """
-    solver = solver_of(from_memory(name, LENET_BATCH, True), LENET_RATE)
-    data, label = solver.net.blobs["data"].data, solver.net.blobs["label"].data
+    message = from_memory(name, LENET_BATCH, True)
+    source = message.layer[0]
+    image = source.input_param.shape[0].dim[1:]
+    source.type = "MemoryData"
+    source.ClearField("input_param")
+    for field, size in zip(("channels", "height", "width"), image, strict=True):
+        setattr(source.memory_data_param, field, size)
+    source.memory_data_param.batch_size = LENET_BATCH
+    solver = solver_of(message, LENET_RATE)
     rng = np.random.default_rng(0)
-    images = rng.random((LENET_BATCHES, *data.shape), np.float32)
-    labels = rng.integers(0, 10, (LENET_BATCHES, *label.shape))
-    batches = itertools.cycle(range(LENET_BATCHES))
-
-    def step() -> None:
-        i = next(batches)
-        data[...] = images[i]
-        label[...] = labels[i]
-        solver.step(1)
-
-    return solver, step, images, labels
+    images = rng.random((LENET_BATCHES, LENET_BATCH, *image), np.float32)
+    labels = rng.integers(0, 10, (LENET_BATCHES, LENET_BATCH))
+    flat = images.reshape(-1, *image), labels.reshape(-1).astype(np.float32)
+    solver.net.layers[0].set_arrays(*flat)
+    return solver, images, labels

@@ -109,7 +109,9 @@ def compare(work: Work, title: str, turns: int, compiling: bool) -> tuple[Any, A
     calls = [work.ours, work.theirs(lambda function: function)]
     if compiling:
         calls += compiled(work, title)
-    ours, *theirs = (np.percentile(taken, [25, 50, 75]) for taken in take_turns(calls, turns))
+    ours, *theirs = (
+        np.percentile(taken, [25, 50, 75]) / work.times for taken in take_turns(calls, turns)
+    )
     best = min(theirs, key=lambda quartiles: quartiles[1])
     return ours, best, "" if best is theirs[0] else " compiled"
 

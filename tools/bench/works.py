@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -50,15 +49,16 @@ class Work:
     """Something that both do.
 
     Attributes:
-        ours: does it once with protonet.
-        theirs: returns what does it once with PyTorch. Its argument is called with each function
-            that may be compiled, and returns the one to use.
+        ours: does it with protonet, ``times`` times.
+        theirs: returns what does it with PyTorch, as often. Its argument is called with each
+            function that may be compiled, and returns the one to use.
         multiply_adds: of one time; a training step counts as three forward passes.
     """
 
     ours: Call
     theirs: Callable[[Callable[[Any], Any]], Call]
     multiply_adds: int
+    times: int = 1
 
 
 def works(name: str) -> dict[str, Callable[[], Work]]:
@@ -111,8 +111,11 @@ def training(name: str, batch: int) -> Work:
 
 
 def lenet_training(name: str) -> Work:
-    """Make a training iteration of LeNet or LeNet-DSN that takes the next images from memory."""
-    solver, ours, images, labels = lenet_from_memory(name)
+    """Make training iterations of LeNet or LeNet-DSN, each with the next images from memory.
+
+    As many of them in a row as there are batches: as training runs.
+    """
+    solver, images, labels = lenet_from_memory(name)
     side = name == "lenet_dsn"
     conv1, conv2 = torch.nn.Conv2d(1, 20, 5), torch.nn.Conv2d(20, 50, 5)
     ip1, ip2 = torch.nn.Linear(800, 500), torch.nn.Linear(500, 10)
@@ -132,19 +135,19 @@ def lenet_training(name: str) -> Work:
 
     def theirs(wrap: Callable[[Any], Any]) -> Call:
         run, update = wrap(loss_of), wrap(rule.step)
-        theirs_next = itertools.cycle(range(LENET_BATCHES))
 
         def call() -> None:
-            i = next(theirs_next)
-            rule.zero_grad()
-            loss = run(xs[i], ys[i])
-            loss.backward()
-            update()
-            loss.item()
+            for x, y in zip(xs, ys, strict=True):
+                rule.zero_grad()
+                loss = run(x, y)
+                loss.backward()
+                update()
+                loss.item()
 
         return call
 
-    return Work(ours, theirs, 3 * _multiply_adds(solver.net.plan))
+    multiply_adds = 3 * _multiply_adds(solver.net.plan)
+    return Work(lambda: solver.step(LENET_BATCHES), theirs, multiply_adds, LENET_BATCHES)
 
 
 def _rule(parameters: list[Any], rate: float) -> torch.optim.SGD:
