@@ -46,6 +46,7 @@ from protonet.kernels.correlation_plan import (
     TARGET_PLANE,
     TARGET_WIDTH,
     TILE_CLASS,
+    TILE_SINGLE,
     TILE_SOURCE,
     TILE_TARGET,
     Ints,
@@ -62,7 +63,9 @@ from protonet.kernels.simd_pooling import largest_lanes
 
 Places = np.ndarray[Any, np.dtype[np.int32]]
 
-tile: Any = None  # one of simd's; each variant of correlate has its own
+# Of simd's, each variant of correlate has its own: tiles of several positions, and of one.
+tile: Any = None
+single: Any = None
 POOLED = False  # whether it writes the largest results only, see _pool_out()
 
 
@@ -319,12 +322,18 @@ def correlate(
                         if over_images:
                             a, b = b, a
                         out = (pixel + tiles[t, TILE_TARGET]) * numbers[RESULT_PIXEL]
-                        tile(
-                            a, a_row, a_step, b, b_column, b_step,
-                            runs.ctypes.data + 24 * classes[shape, 0], classes[shape, 1],
-                            block_start, start_row, start_column,
-                            results + out + block * block_results, out_row, out_column,
-                        )  # fmt: skip
+                        out += results + block * block_results
+                        sums, count = runs.ctypes.data + 24 * classes[shape, 0], classes[shape, 1]
+                        if tiles[t, TILE_SINGLE]:
+                            single(
+                                a, a_row, a_step, b, b_column, b_step, sums, count,
+                                block_start, start_row, start_column, out, out_row, out_column,
+                            )  # fmt: skip
+                        else:
+                            tile(
+                                a, a_row, a_step, b, b_column, b_step, sums, count,
+                                block_start, start_row, start_column, out, out_row, out_column,
+                            )  # fmt: skip
                         for _ in range(lines):
                             at = line_image * groups * target_group + channel * target_plane
                             expect_write(target_at + at + (first + line * LANES) * 4)
@@ -399,7 +408,10 @@ def pack(
 def _variants(label: str, **names: Any) -> dict[tuple[int, int], Kernel]:
     return {
         (rows, columns): correlate.variant(
-            f"_{rows}x{columns}{label}", tile=getattr(simd, f"tile_{rows}x{columns}"), **names
+            f"_{rows}x{columns}{label}",
+            tile=getattr(simd, f"tile_{rows}x{columns}"),
+            single=getattr(simd, f"tile_{rows}x1"),
+            **names,
         )
         for rows, columns in ((10, 2), (8, 3), (14, 2), (7, 3), (5, 2), (4, 3))
     }

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -140,7 +141,8 @@ class Shape(NamedTuple):
 
 # Columns of Plan.rows, .tiles and .chunks.
 ROW_CLASS, ROW_FIRST, ROW_LAST = range(3)  # source rows FIRST to LAST - 1 are needed
-TILE_TARGET, TILE_SOURCE, TILE_CLASS = range(3)  # position in the row; staged offset in bytes
+# position in the row; staged offset in bytes; class; whether it is of one position only
+TILE_TARGET, TILE_SOURCE, TILE_CLASS, TILE_SINGLE = range(4)
 CHUNK_TOP, CHUNK_BOTTOM, CHUNK_LEFT, CHUNK_RIGHT, CHUNK_FROM, CHUNK_TO, CHUNK_LAST, CHUNK_BAND = (
     range(8)
 )
@@ -150,6 +152,7 @@ POOLED_BYTES = 256 * 1024  # of those that are pooled before
 STAGED_BYTES = 512 * 1024  # of the source that the tiles of a chunk go over again and again
 ITEMS = 8  # work for threads should come in at least so many parts
 PIXEL_CLASH = 1024  # bytes: pixels that lie multiples of it apart fight for a place in the cache
+SINGLE_COST = 1.05  # of a tile of one position, by work: it loads more for each multiply-add
 STAGED_LIMIT = 8 * 1024 * 1024
 
 
@@ -160,7 +163,8 @@ class Plan(NamedTuple):
         layout, group: the tiles; the groups of channels.
         numbers: see the indices above.
         rows: (target rows, 3): class of the row, first and last + 1 source row that it needs.
-        tiles: (tiles of a row, 3): first target position, its offset in a staged row, class.
+        tiles: (tiles of a row, 4): first target position, its offset in a staged row, class,
+            whether it is of one position only.
         chunks: (chunks, 8): target rows, tiles, target pixels (from, to), the last + 1 source row
             needed, the first that its band needs. A chunk's results are written out together.
         bands: (bands + 1,) chunks; a band is what one thread does at once.
@@ -207,7 +211,7 @@ def make(shape: Shape, layout: Layout, pooled: bool = False) -> Plan:
     blocks = -(-target_channels // layout.channels)
     depth = 4 * layout.depth
 
-    starts, column_taps, reach = _cut_row(horizontal, layout.positions)
+    starts, sizes, column_taps, reach = _cut_row(horizontal, layout.positions, layout.images)
     margin = max(0, -min((start for start, _ in reach), default=0))
     width = margin + max(horizontal.source, max((end for _, end in reach), default=0))
     staged_pixel = source_channels * depth
@@ -217,8 +221,13 @@ def make(shape: Shape, layout: Layout, pooled: bool = False) -> Plan:
 
     column_ids: dict[Taps, int] = {}
     tiles = [
-        (start, (margin + base) * staged_pixel, column_ids.setdefault(taps, len(column_ids)))
-        for start, (base, taps) in zip(starts, column_taps, strict=True)
+        (
+            start,
+            (margin + base) * staged_pixel,
+            column_ids.setdefault(taps, len(column_ids)),
+            size < layout.positions,
+        )
+        for start, size, (base, taps) in zip(starts, sizes, column_taps, strict=True)
     ]
     row_ids: dict[Taps, int] = {}
     rows = []
@@ -291,7 +300,7 @@ def make(shape: Shape, layout: Layout, pooled: bool = False) -> Plan:
         shape.group,
         numbers,
         _table(rows, 3),
-        _table(tiles, 3),
+        _table(tiles, 4),
         _table(chunks, 8),
         np.array(bands, np.int64),
         _table(classes, 2),
@@ -316,29 +325,45 @@ def _relative(taps: Taps) -> tuple[int, Taps]:
 
 
 def _cut_row(
-    axis: Axis, positions: int
-) -> tuple[list[int], list[tuple[int, Taps]], list[tuple[int, int]]]:
+    axis: Axis, positions: int, singles: bool
+) -> tuple[list[int], list[int], list[tuple[int, Taps]], list[tuple[int, int]]]:
     """Cut a target row into tiles.
 
+    Args:
+        singles: whether tiles may be of one position instead, where that is less work: at the
+            edges, where neighbours need different taps, and at the end of a row.
+
     Returns:
-        Of each tile, the first target position; base and relative taps of it, which are those that
-        any of the tile's positions needs (the others meet zeros in the margins); and the source
-        positions that the whole tile reads, from and to.
+        Of each tile, the first target position; how many there are; base and relative taps of it,
+        which are those that any of the tile's positions needs (the others meet zeros in the
+        margins); and the source positions that the whole tile reads, from and to.
     """
-    starts, taps, reach = [], [], []
+    starts, sizes, taps, reach = [], [], [], []
     for phase in range(min(axis.phases, axis.target)):
         places = range(phase, axis.target, axis.phases)
         for first in range(0, len(places), positions):
-            union: dict[int, int] = {}
-            for j, place in enumerate(places[first : first + positions]):
-                for k, at in axis.taps(place):
-                    union[k] = at - j * axis.step
-            base, relative = _relative(tuple(sorted(union.items())))
-            starts.append(places[first])
-            taps.append((base, relative))
-            last = base + max((at for _, at in relative), default=0)
-            reach.append((base, last + (positions - 1) * axis.step + 1))
-    return starts, taps, reach
+            together = places[first : first + positions]
+            needed = len(_union(axis, together)) * positions
+            alone = sum(len(axis.taps(place)) for place in together)
+            split = singles and positions > 1 and alone * SINGLE_COST < needed
+            for part in [[place] for place in together] if split else [together]:
+                size = 1 if split else positions
+                base, relative = _relative(tuple(sorted(_union(axis, part).items())))
+                starts.append(part[0])
+                sizes.append(size)
+                taps.append((base, relative))
+                last = base + max((at for _, at in relative), default=0)
+                reach.append((base, last + (size - 1) * axis.step + 1))
+    return starts, sizes, taps, reach
+
+
+def _union(axis: Axis, places: Sequence[int]) -> dict[int, int]:
+    """Return the taps that any of a tile's positions needs, and where the first one meets them."""
+    union: dict[int, int] = {}
+    for j, place in enumerate(places):
+        for k, at in axis.taps(place):
+            union[k] = at - j * axis.step
+    return union
 
 
 def _runs(
@@ -374,7 +399,7 @@ def _cut_image(
     shape: Shape,
     layout: Layout,
     rows: list[tuple[int, int, int]],
-    tiles: list[tuple[int, int, int]],
+    tiles: list[tuple[int, int, int, bool]],
     row_bytes: int,
     result_pixel: int,
     by_channels: bool,
