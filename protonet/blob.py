@@ -43,6 +43,7 @@ class Blob:
         self._shape: Shape = ()
         self._data: Array | None = None
         self._diff: Array | None = None
+        self._forgotten = False  # whether the gradient is zero, whatever its memory holds
         self._owner: Array | None = None  # what every array of the values looks into, see use()
         self._holders = (0, 0)
         self._lent = True  # whether data was handed out since version() last looked
@@ -70,6 +71,7 @@ class Blob:
         if any(n < 0 for n in new) or math.prod(new) > MAX_COUNT:
             raise ValueError(f"a blob cannot have the shape {new}")
         same_count = math.prod(new) == self.count
+        self._forgotten = self._forgotten and same_count
         self._shape = new
         self._data = self._data.reshape(new) if same_count and self._data is not None else None
         self._diff = self._diff.reshape(new) if same_count and self._diff is not None else None
@@ -85,7 +87,20 @@ class Blob:
         """The gradient of the loss by the values, (shape) float32, zero until written."""
         if self._diff is None:
             self._diff = aligned_zeros(self.count).reshape(self._shape)
+        if self._forgotten:
+            self._diff.fill(0)
+            self._forgotten = False
         return self._diff
+
+    def forget_diff(self) -> None:
+        """Have the gradient be zero from now on; it is written when somebody asks for it."""
+        self._forgotten = True
+
+    def take_diff(self) -> tuple[Array, bool]:
+        """Return the gradient to add to, and whether to: False to overwrite what is there."""
+        keep = not self._forgotten
+        self._forgotten = False
+        return self.diff, keep
 
     @property
     def values(self) -> Array:
@@ -124,7 +139,7 @@ class Blob:
 
     def share_diff(self, other: Blob) -> None:
         """Use the gradient of ``other``, which must have as many values, as one's own."""
-        self._diff = other.diff.reshape(self._shape)
+        self._diff, self._forgotten = other.diff.reshape(self._shape), False
 
     def use(self, data: Array, diff: Array) -> None:
         """Keep values and gradient in these arrays, part of a larger arena, from now on.

@@ -35,24 +35,18 @@ class Chain:
     def forward(self) -> None:
         """Write the tops of the last step."""
         first, *others = self.steps
-        mask = None
         if self.pools:
             pool = others.pop()
             if not first.layer.can_pool():
-                self.unpooled().forward()
+                Chain(self.steps[:-1]).forward()
                 pool.layer.forward(pool.bottom, pool.top)
                 return
             mask = pool.layer.mask(pool.top[0].shape)
-        if not others and mask is None:
+            first.layer.forward_pooled(first.bottom, pool.top, _finish(others), mask)
+        elif others:
+            first.layer.forward_finished(first.bottom, others[-1].top, _finish(others))
+        else:
             first.layer.forward(first.bottom, first.top)
-            return
-        finish = PLAIN
-        for step in others:
-            finish = _then(finish, step.layer.channel_map())
-        if finish.factor.size:
-            factor, shift = finish.factor.astype(np.float32), finish.shift.astype(np.float32)
-            finish = Finish(factor, shift, finish.slope)
-        first.layer.forward_finished(first.bottom, self.steps[-1].top, finish, mask)
 
     def backward(self) -> None:
         """Run the backward pass of all steps; a blob that is pooled may get no gradient."""
@@ -66,17 +60,28 @@ class Chain:
             if step.backward:
                 step.layer.backward(step.top, step.propagate_down, step.bottom)
 
-    def unpooled(self) -> Chain:
-        """Return the chain without the step that pools."""
-        return Chain(self.steps[:-1])
-
     def complete(self, backward: bool) -> None:
-        """Write what passes left out because it is pooled; ``backward``: its gradient, too."""
-        if self.pools:
-            pool = self.steps[-1]
-            self.unpooled().forward()
-            if backward and pool.backward:
-                pool.layer.backward(pool.top, pool.propagate_down, pool.bottom)
+        """Write what passes left out because it is pooled; ``backward``: its gradient, too.
+
+        Its bottom must be as it was then. Parameters need not be.
+        """
+        if not self.pools or not self.steps[0].layer.can_pool():
+            return
+        first, *others, pool = self.steps
+        first.layer.complete(first.bottom, pool.bottom, _finish(others))
+        if backward and pool.backward:
+            pool.layer.backward(pool.top, pool.propagate_down, pool.bottom)
+
+
+def _finish(steps: list[Step]) -> Finish:
+    """Return what these steps do to each value."""
+    finish = PLAIN
+    for step in steps:
+        finish = _then(finish, step.layer.channel_map())
+    if not finish.factor.size:
+        return finish
+    factor, shift = finish.factor.astype(np.float32), finish.shift.astype(np.float32)
+    return Finish(factor, shift, finish.slope)
 
 
 def chains(steps: list[Step], visible: Iterable[Blob]) -> list[Chain]:

@@ -118,19 +118,12 @@ class Layer:
         """Tell whether :meth:`forward_finished` is there for a finish of that kind.
 
         Args:
-            kind: what :meth:`maps_channels` returns, or "pool" for a mask.
+            kind: what :meth:`maps_channels` returns, or "pool" for :meth:`forward_pooled`.
         """
         return False
 
-    def forward_finished(
-        self, bottom: list[Blob], top: list[Blob], finish: Finish, mask: Any = None
-    ) -> None:
-        """Write what ``finish`` makes of what :meth:`forward` would have written.
-
-        Args:
-            mask: then, of windows of 2 x 2 side by side, write only the largest value of that,
-                and here where it lies.
-        """
+    def forward_finished(self, bottom: list[Blob], top: list[Blob], finish: Finish) -> None:
+        """Write what ``finish`` makes of what :meth:`forward` would have written."""
         raise NotImplementedError
 
     def pools_squares(self, bottom: list[Blob]) -> bool:
@@ -142,8 +135,24 @@ class Layer:
         raise NotImplementedError
 
     def can_pool(self) -> bool:
-        """Tell whether :meth:`forward_finished` takes a mask, for the shapes of now."""
+        """Tell whether :meth:`forward_pooled` is there for the shapes of now."""
         return False
+
+    def forward_pooled(
+        self, bottom: list[Blob], top: list[Blob], finish: Finish, mask: Any
+    ) -> None:
+        """Write what pooling makes of what :meth:`forward_finished` would have written.
+
+        The largest value of windows of 2 x 2 side by side; where it lies is written to the mask.
+        """
+        raise NotImplementedError
+
+    def complete(self, bottom: list[Blob], top: list[Blob], finish: Finish) -> None:
+        """Write what the last :meth:`forward_pooled` would have without pooling.
+
+        By the parameters of then: they may have changed meanwhile.
+        """
+        raise NotImplementedError
 
     def can_spread(self) -> bool:
         """Tell whether :meth:`backward_pooled` is there for the shapes of now."""

@@ -52,7 +52,6 @@ class Net:
         inputs, outputs: names of blobs.
         stateful: those of the layers that may have a state to resume from.
         learnable: the parameters that own their storage, as ``plan.Param``.
-        param_diff: the arena in which their gradients lie, (n,) float32.
         debug_info: describes each pass where the file has ``debug_info``, else None.
 
     Raises:
@@ -128,22 +127,30 @@ class Net:
             starts.append(end)
             end += -(-param.blob.count // _ROUND) * _ROUND
         self._param_data, self._exposed = aligned_zeros(end), False
-        self.param_diff: Array = aligned_zeros(end)
+        self._param_diff = aligned_zeros(end)
         self.param_start = dict(zip((id(p.blob) for p in own), starts, strict=True))
         for param, start in zip(own, starts, strict=True):
             part = slice(start, start + param.blob.count)
-            param.blob.use(self._param_data[part], self.param_diff[part])
+            param.blob.use(self._param_data[part], self._param_diff[part])
             if param.filler is not None:
                 layer = self.layers[self._index[param.layer]]
                 try:
                     fillers.fill(param.blob.data, param.filler, random.generator())
                 except ProtonetError as error:
                     raise layer.error(str(error), type(error)) from None
+        sharing: set[int] = set()
         for param in self.plan.params:
             owner = self.plan.params[param.owner]
             if owner is not param:
                 param.blob.share_data(owner.blob)
                 param.blob.share_diff(owner.blob)
+                sharing.add(param.owner)
+        # those whose gradient no other blob adds to
+        self._single = [
+            param.blob
+            for i, param in enumerate(self.plan.params)
+            if id(param.blob) in self.param_start and i not in sharing
+        ]
 
     def _taken_from(self, shared: Mapping[str, list[Blob]], param: Param) -> bool:
         """Use the parameter of the same layer of another net, where it has one."""
@@ -194,9 +201,26 @@ class Net:
         for param in self.plan.params:
             self._taken_from(other.params, param)
 
+    @property
+    def param_diff(self) -> Array:
+        """The arena of the parameters' gradients, (n,) float32."""
+        for blob in self._single:
+            blob.diff  # noqa: B018  writes the zeros of a gradient that was forgotten
+        return self._param_diff
+
     def clear_param_diffs(self) -> None:
         """Set the gradients of all parameters to zero."""
         self.param_diff.fill(0)
+
+    def forget_param_diffs(self) -> None:
+        """Have them be zero, without writing zeros where a layer will overwrite them.
+
+        Views of ``diff`` from before show that only after a backward pass.
+        """
+        if len(self._single) < len(self.param_start):
+            self.clear_param_diffs()
+        for blob in self._single:
+            blob.forget_diff()
 
     # --- running ---------------------------------------------------------------------------
     def _seed_losses(self) -> None:

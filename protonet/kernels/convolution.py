@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from protonet.blob import Array
+from protonet.blob import Array, aligned_zeros
 from protonet.kernels import (
     correlation_plan,
     cpu,
@@ -77,6 +77,9 @@ class Convolution2D:
         self._depthwise = group == C > 1
         self._few_positions = N * height * width <= KEEP_POSITIONS
         self._kept = Kept()
+        # what forward_pooled took last: weights, packed, and bias
+        self._taken: Array | None = None
+        self._taken_bias: Array | None = None
 
     @functools.cached_property
     def _geometry(self) -> Geometry:
@@ -97,13 +100,10 @@ class Convolution2D:
         y: Array,
         version: int | None = None,
         finish: Finish = PLAIN,
-        mask: Places | None = None,
     ) -> None:
         """Write y, or what ``finish`` makes of it.
 
         Args:
-            mask: write only the largest values of windows of 2 x 2, and here where they lie, as
-                pooling.max_forward does. y and mask: (N, O, OH / 2, OW / 2). See can_pool.
             version: of w, where equal ones mean equal values. Of few positions, the weights as
                 the kernel takes them are kept from the second call on: as much memory again as
                 the weights take.
@@ -114,12 +114,31 @@ class Convolution2D:
             self._along_planes(self._forward_planes, x, w, bias, y, finish)
             return
         packed = self._packed(w, version if self._few_positions else None)
-        plan = self._forward_plan if mask is None else self._pooled_plan
-        _correlate(plan, x, packed, bias, y, finish, mask)
+        _correlate(self._forward_plan, x, packed, bias, y, finish)
+
+    def forward_pooled(
+        self, x: Array, w: Array, bias: Array | None, y: Array, finish: Finish, mask: Places
+    ) -> None:
+        """Write the largest values of windows of 2 x 2 of what forward would have written.
+
+        Args:
+            y, mask: (N, O, OH / 2, OW / 2); where a value lies is written to the mask, as
+                pooling.max_forward does.
+        """
+        if self._taken is None:
+            self._taken = aligned_zeros(self._forward_plan.weights)
+        self._pack_forward(w, self._taken)
+        self._taken_bias = None if bias is None else bias.copy()
+        _correlate(self._pooled_plan, x, self._taken, bias, y, finish, mask)
+
+    def complete(self, x: Array, y: Array, finish: Finish) -> None:
+        """Write y as forward would have with the weights that forward_pooled took last."""
+        if self._taken is not None:
+            _correlate(self._forward_plan, x, self._taken, self._taken_bias, y, finish)
 
     @functools.cached_property
     def can_pool(self) -> bool:
-        """Whether forward takes a mask."""
+        """Whether there is forward_pooled."""
         g = self._geometry
         if self._depthwise or g.output != self.y_shape[2:] or not math.prod(self.y_shape):
             return False
@@ -127,18 +146,15 @@ class Convolution2D:
 
     def _packed(self, w: Array, version: int | None) -> Array:
         """Return the weights as forward takes them, packed anew where they may have changed."""
-        plan = self._forward_plan
-        packed, there = self._kept.take(version, plan.weights)
-        if there:
-            return packed
-        targets, sources, kh, kw = self.w_shape
-        _pack(
-            plan,
-            w,
-            (targets // self._geometry.group, sources, sources * kh * kw, kh * kw),
-            packed,
-        )
+        packed, there = self._kept.take(version, self._forward_plan.weights)
+        if not there:
+            self._pack_forward(w, packed)
         return packed
+
+    def _pack_forward(self, w: Array, packed: Array) -> None:
+        targets, sources, kh, kw = self.w_shape
+        strides = (targets // self._geometry.group, sources, sources * kh * kw, kh * kw)
+        _pack(self._forward_plan, w, strides, packed)
 
     def backward_data(self, dy: Array, w: Array, dx: Array) -> None:
         """Write dx."""

@@ -21,12 +21,12 @@ def backward_data(dy: Array, w: Array, dx: Array, transpose: bool = False) -> No
     gemm(dy, w, dx, trans_b=transpose)
 
 
-def backward_weights(x: Array, dy: Array, dw: Array, transpose: bool = False) -> None:
-    """Add dy^T x to dw."""
-    if transpose:
-        gemm(x, dy, dw, trans_a=True, beta=1.0)
-    else:
-        gemm(dy, x, dw, trans_a=True, beta=1.0)
+def backward_weights(
+    x: Array, dy: Array, dw: Array, transpose: bool = False, keep: bool = True
+) -> None:
+    """Add dy^T x to dw, or write it there if that is not to be kept."""
+    a, b = (x, dy) if transpose else (dy, x)
+    multiply(a, b, dw, trans_a=True, keep=keep)
 
 
 def backward_bias(dy: Array, db: Array) -> None:

@@ -43,14 +43,31 @@ class Convolution(BaseConvolution):
     def can_finish(self, bottom: list[Blob], kind: str) -> bool:
         return len(bottom) == 1 and self._axis == 1 and isinstance(self._maths.maths, Convolution2D)
 
-    def forward_finished(
-        self, bottom: list[Blob], top: list[Blob], finish: Finish, mask: Any = None
-    ) -> None:
-        self._forward(bottom, top, finish, mask)
+    def forward_finished(self, bottom: list[Blob], top: list[Blob], finish: Finish) -> None:
+        self._forward(bottom, top, finish)
 
     def can_pool(self) -> bool:
         maths = self._maths.maths
         return isinstance(maths, Convolution2D) and maths.can_pool
+
+    def forward_pooled(
+        self, bottom: list[Blob], top: list[Blob], finish: Finish, mask: Any
+    ) -> None:
+        weights, bias, maths = self.blobs[0], self.bias, self._maths.maths
+        assert isinstance(maths, Convolution2D)
+        maths.forward_pooled(
+            bottom[0].values,
+            weights.values.reshape(self._maths.w_shape),
+            None if bias is None else bias.values,
+            top[0].values,
+            finish,
+            mask,
+        )
+
+    def complete(self, bottom: list[Blob], top: list[Blob], finish: Finish) -> None:
+        maths = self._maths.maths
+        assert isinstance(maths, Convolution2D)
+        maths.complete(bottom[0].values, top[0].values, finish)
 
     def can_spread(self) -> bool:
         maths = self._maths.maths
@@ -58,9 +75,7 @@ class Convolution(BaseConvolution):
             isinstance(maths, Convolution2D) and maths.can_spread and self.param_propagate_down[0]
         )
 
-    def _forward(
-        self, bottom: list[Blob], top: list[Blob], finish: Finish | None = None, mask: Any = None
-    ) -> None:
+    def _forward(self, bottom: list[Blob], top: list[Blob], *finish: Finish) -> None:
         m, weights, bias = self._maths, self.blobs[0], self.bias
         version = None if self.spare else weights.version()
         for x, y in zip(bottom, top, strict=True):
@@ -68,9 +83,9 @@ class Convolution(BaseConvolution):
                 x.data.reshape(m.x_shape),
                 weights.values.reshape(m.w_shape),
                 None if bias is None else bias.values,
-                y.data.reshape(m.y_shape if mask is None else y.shape),
+                y.data.reshape(m.y_shape),
                 version,
-                *(() if finish is None else (finish, mask)),
+                *finish,
             )
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:

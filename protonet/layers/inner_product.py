@@ -56,7 +56,8 @@ class InnerProduct(Layer):
         dy, weights = top[0].diff.reshape(self._y_shape), self.blobs[0]
         if self.param_propagate_down[0]:
             x = bottom[0].data.reshape(self._x_shape)
-            inner_product.backward_weights(x, dy, weights.diff, self._transpose)
+            dw, keep = weights.take_diff()
+            inner_product.backward_weights(x, dy, dw, self._transpose, keep)
         if len(self.blobs) > 1 and self.param_propagate_down[1]:
             inner_product.backward_bias(dy, self.blobs[1].diff)
         if propagate_down[0]:

@@ -11,8 +11,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from protonet.blob import Array
 from protonet.kernels.jit import kernel
 from protonet.solvers.arena import RULE_2, gradient, run_rule
@@ -22,7 +20,7 @@ from protonet.solvers.solver import Solver, register_rule
 @kernel(RULE_2, shared=True)
 def _adadelta(
     data: Array, diff: Array, squares: Array, steps: Array, bounds: Any, rates: Array,
-    decays: Array, numbers: Array, l1: bool, clears: bool, lo: int, hi: int,
+    decays: Array, numbers: Array, l1: bool, lo: int, hi: int,
 ) -> None:  # fmt: skip
     normalize, mu, rest, delta = numbers[0], numbers[1], numbers[2], numbers[3]
     for s in range(rates.size):
@@ -33,7 +31,7 @@ def _adadelta(
             u = g * math.sqrt((delta + steps[i]) / (delta + squares[i]))
             steps[i] = mu * steps[i] + rest * (u * u)
             step = rate * u
-            diff[i] = np.float32(0) if clears else step
+            diff[i] = step
             data[i] -= step
 
 

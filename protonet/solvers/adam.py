@@ -13,8 +13,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from protonet.blob import Array
 from protonet.kernels.jit import kernel
 from protonet.solvers.arena import RULE_2, gradient, run_rule
@@ -24,7 +22,7 @@ from protonet.solvers.solver import Solver, register_rule
 @kernel(RULE_2, shared=True)
 def _adam(
     data: Array, diff: Array, means: Array, squares: Array, bounds: Any, rates: Array,
-    decays: Array, numbers: Array, l1: bool, clears: bool, lo: int, hi: int,
+    decays: Array, numbers: Array, l1: bool, lo: int, hi: int,
 ) -> None:  # fmt: skip
     normalize, beta1, rest1, beta2, rest2, delta = numbers
     for s in range(rates.size):
@@ -34,7 +32,7 @@ def _adam(
             means[i] = beta1 * means[i] + rest1 * g
             squares[i] = beta2 * squares[i] + rest2 * (g * g)
             step = rate * means[i] / (math.sqrt(squares[i]) + delta)
-            diff[i] = np.float32(0) if clears else step
+            diff[i] = step
             data[i] -= step
 
 

@@ -2,11 +2,10 @@
 
 A rule's kernel has the signature ``RULE_1`` or ``RULE_2`` (one or two arrays of history)::
 
-    def rule(data, diff, history, bounds, rates, decays, numbers, l1, clears, lo, hi): ...
+    def rule(data, diff, history, bounds, rates, decays, numbers, l1, lo, hi): ...
 
 all arrays flat; segment s covers ``bounds[s]:bounds[s + 1]`` and has its own rate and decay;
-``numbers[0]`` is 1 / iter_size, the rule's own numbers follow; lo and hi are its part. It writes
-the step that it took to ``diff``, or 0 if it clears.
+``numbers[0]`` is 1 / iter_size, the rule's own numbers follow; lo and hi are its part.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from protonet.kernels.update import GRAIN
 if TYPE_CHECKING:
     from protonet.solvers.solver import Solver
 
-_TAIL = "int64[::1], float32[::1], float32[::1], float32[::1], boolean, boolean, int64, int64)"
+_TAIL = "int64[::1], float32[::1], float32[::1], float32[::1], boolean, int64, int64)"
 RULE_1 = f"void(float32[::1], float32[::1], float32[::1], {_TAIL}"
 RULE_2 = f"void(float32[::1], float32[::1], float32[::1], float32[::1], {_TAIL}"
 
@@ -47,6 +46,5 @@ def run_rule(solver: Solver, rule: Kernel, rate: float, numbers: Sequence[float]
         solver.local_decays,
         np.array([1.0 / param.iter_size, *numbers], np.float32),
         param.regularization_type == "L1",
-        solver.clears_diffs,
     )
     threads.share(rule, net.param_data.size, *arguments, grain=GRAIN)

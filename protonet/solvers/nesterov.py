@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from protonet.blob import Array
 from protonet.kernels.jit import kernel
 from protonet.solvers.arena import RULE_1, gradient, run_rule
@@ -21,7 +19,7 @@ from protonet.solvers.solver import Solver, register_rule
 @kernel(RULE_1, shared=True)
 def _nesterov(
     data: Array, diff: Array, history: Array, bounds: Any, rates: Array, decays: Array,
-    numbers: Array, l1: bool, clears: bool, lo: int, hi: int,
+    numbers: Array, l1: bool, lo: int, hi: int,
 ) -> None:  # fmt: skip
     normalize, momentum = numbers[0], numbers[1]
     for s in range(rates.size):
@@ -32,7 +30,7 @@ def _nesterov(
             v = before + rate * g
             step = v + momentum * v - before
             history[i] = v
-            diff[i] = np.float32(0) if clears else step
+            diff[i] = step
             data[i] -= step
 
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from protonet.blob import Array
 from protonet.kernels.jit import kernel
 from protonet.solvers.arena import RULE_1, gradient, run_rule
@@ -22,7 +20,7 @@ from protonet.solvers.solver import Solver, register_rule
 @kernel(RULE_1, shared=True)
 def _rmsprop(
     data: Array, diff: Array, history: Array, bounds: Any, rates: Array, decays: Array,
-    numbers: Array, l1: bool, clears: bool, lo: int, hi: int,
+    numbers: Array, l1: bool, lo: int, hi: int,
 ) -> None:  # fmt: skip
     normalize, rho, rest, delta = numbers[0], numbers[1], numbers[2], numbers[3]
     for s in range(rates.size):
@@ -31,7 +29,7 @@ def _rmsprop(
             g = gradient(diff[i], normalize, data[i], decay, l1)
             history[i] = rho * history[i] + rest * (g * g)
             step = rate * g / (math.sqrt(history[i]) + delta)
-            diff[i] = np.float32(0) if clears else step
+            diff[i] = step
             data[i] -= step
 
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from protonet.blob import Array
 from protonet.kernels.jit import kernel
 from protonet.solvers.arena import RULE_1, gradient, run_rule
@@ -22,7 +20,7 @@ from protonet.solvers.solver import Solver, register_rule
 @kernel(RULE_1, shared=True)
 def _sgd(
     data: Array, diff: Array, history: Array, bounds: Any, rates: Array, decays: Array,
-    numbers: Array, l1: bool, clears: bool, lo: int, hi: int,
+    numbers: Array, l1: bool, lo: int, hi: int,
 ) -> None:  # fmt: skip
     normalize, momentum = numbers[0], numbers[1]
     for s in range(rates.size):
@@ -31,7 +29,7 @@ def _sgd(
             g = gradient(diff[i], normalize, data[i], decay, l1)
             step = momentum * history[i] + rate * g
             history[i] = step
-            diff[i] = np.float32(0) if clears else step
+            diff[i] = step
             data[i] -= step
 
 

@@ -66,7 +66,6 @@ class Solver:
         last_snapshot: paths of the weights and the state that were written last.
         keep: which snapshots stay on the disk.
         numbers: watches that they are finite; its ``on_nan`` says what happens if not.
-        clears_diffs: whether an update leaves gradients of 0, since nobody reads them.
         resumed_losses: losses of a run that is gone on with, which count in the average.
 
     Raises:
@@ -91,7 +90,7 @@ class Solver:
         self.scores: dict[int, dict[str, list[float]]] = {}
         self.tested_at = -1
         self._callbacks: list[tuple[Callable[[], None], Callable[[], None]]] = []
-        self.clears_diffs = False
+        self._hides = False  # whether nobody can read blobs that this iteration's passes leave out
         self._blobs_are_read = False  # in each iteration, by a callback
         self._stop_requested = False
         self._snapshot_requested = False
@@ -275,19 +274,17 @@ class Solver:
         self.resumed_losses = []
         try:
             self._run_until(self.iter + iterations)
-        finally:  # the last passes were not hidden, unless they were interrupted
-            self.clears_diffs = False
+        finally:  # the last passes left nothing out, unless there was a stop or an error
             self.net.complete()
 
     def _run_until(self, stop: int) -> None:
         param, reporter = self.param, self.reporter
         shown_at, shown_iter = time.perf_counter(), self.iter
-        hidden = False
-        # A request to stop that comes when a hidden iteration is over waits for the next one.
-        while self.iter < stop and (hidden or not self._stop_requested):
-            if not self.clears_diffs:
-                self.net.clear_param_diffs()
-            if self._test_is_due(self.iter):
+        while self.iter < stop and not self._stop_requested:
+            self.net.forget_param_diffs()
+            due = param.test_interval and self.iter % param.test_interval == 0
+            due = due and self.iter != self._tested_before
+            if due and (self.iter > 0 or param.test_initialization):
                 self.test_all()
                 if self._stop_requested:
                     break
@@ -296,9 +293,8 @@ class Solver:
                 before()
             shown = bool(param.display) and self.iter % param.display == 0
             self._describe_passes(shown)
-            hidden = self._may_hide(stop)
-            self.clears_diffs = hidden and not param.snapshot_diff
-            self.losses.append(self._gradients(hidden))
+            self._hides = self.iter + 1 < stop and self._nobody_reads()
+            self.losses.append(self._gradients() if self._compiled else self._first_gradients())
             self.numbers.gradients(self.losses[-1])
             if shown:
                 now = time.perf_counter()
@@ -306,9 +302,6 @@ class Solver:
                 shown_at, shown_iter = now, self.iter
             for _, after in self._callbacks:
                 after()
-            if hidden and self._stop_requested:
-                self.net.complete()
-                hidden = self.clears_diffs = False
             self.apply_update()
             self.iter += 1
             self.numbers.updated()
@@ -318,41 +311,30 @@ class Solver:
                 self.snapshot()
                 self._snapshot_requested = False
 
-    def _test_is_due(self, iteration: int) -> bool:
-        param = self.param
-        due = param.test_interval and iteration % param.test_interval == 0
-        if not due or iteration == self._tested_before:
+    def _nobody_reads(self) -> bool:
+        """Return whether blobs other than outputs are read by nobody before the next iteration."""
+        if self._blobs_are_read or self.net.debug_info is not None or not self._compiled:
             return False
-        return iteration > 0 or bool(param.test_initialization)
-
-    def _may_hide(self, stop: int) -> bool:
-        """Return whether nobody can read blobs until the next iteration's passes write them."""
-        following = self.iter + 1
-        if following >= stop or self._stop_requested or self._test_is_due(following):
-            return False
-        if self._blobs_are_read or self.net.debug_info is not None:
-            return False
-        return self._compiled and self.reporter.reads_only_outputs()
+        return self.reporter.reads_only_outputs()
 
     @property
     def smoothed_loss(self) -> float:
         """The mean of the last ``average_loss`` losses."""
         return sum(self.losses) / len(self.losses) if self.losses else 0.0
 
-    def _gradients(self, hidden: bool) -> float:
-        """Run forward and backward ``iter_size`` times; return the mean loss."""
-        if not self._compiled:  # then a second process helps where kernels are in no cache
-            with jit.when_cold(lambda: ahead.start(self)):
-                loss = self._passes(hidden)
-            self._compiled = True
-            return loss
-        return self._passes(hidden)
+    def _first_gradients(self) -> float:
+        """Do what mostly compiles, with a second process where kernels are in no cache."""
+        with jit.when_cold(lambda: ahead.start(self)):
+            loss = self._gradients()
+        self._compiled = True
+        return loss
 
-    def _passes(self, hidden: bool) -> float:
+    def _gradients(self) -> float:
+        """Run forward and backward ``iter_size`` times; return the mean loss."""
         loss = 0.0
         for _ in range(self.param.iter_size):
-            loss += self.net.run_forward(hidden=hidden)
-            self.net.run_backward(hidden=hidden)
+            loss += self.net.run_forward(hidden=self._hides)
+            self.net.run_backward(hidden=self._hides)
         return loss / self.param.iter_size
 
     def solve(self, resume: str | os.PathLike[str] | None = None) -> bool:
