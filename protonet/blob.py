@@ -80,7 +80,7 @@ class Blob:
     def data(self) -> Array:
         """The values, (shape) float32, zero until written."""
         self._lent = True
-        return self.values
+        return self._data if self._data is not None else self.values
 
     @property
     def diff(self) -> Array:

@@ -400,8 +400,9 @@ def _correlate(
 def _by_lane(plan: Plan, use: str, values: Values | None) -> Array:
     """Return values of the target channels, (channels,) or None for 0, as the kernel takes them."""
     laid = scratch.get(use, plan.starts)[: plan.starts].reshape(plan.group, -1, plan.layout.depth)
-    laid[...] = 0
+    targets = 0 if values is None else values.size // plan.group
+    if targets < laid.shape[1]:
+        laid[:, targets:] = 0
     if values is not None:
-        targets = values.size // plan.group
         laid[:, :targets] = values.reshape(plan.group, targets, 1)
     return laid.reshape(-1)

@@ -17,6 +17,7 @@ _ROUND = 32  # values: no two workers write to the same or to neighbouring cache
 class _Buffers(threading.local):
     def __init__(self) -> None:
         self.by_name: dict[str, Array] = {}
+        self.views: dict[tuple[str, int, int], Array] = {}  # by name, workers, size for each
 
 
 _buffers = _Buffers()
@@ -31,10 +32,16 @@ def get(name: str, count: int) -> Array:
     buffer = _buffers.by_name.get(name)
     if buffer is None or buffer.size < count:
         buffer = _buffers.by_name[name] = aligned_zeros(count)
+        _buffers.views = {key: view for key, view in _buffers.views.items() if key[0] != name}
     return buffer
 
 
 def each(name: str, count: int) -> Array:
     """Return at least ``count`` such values for each worker of a shared kernel, (workers, ...)."""
-    size = -(-count // _ROUND) * _ROUND
-    return get(name, threads.count() * size)[: threads.count() * size].reshape(-1, size)
+    size, workers = -(-count // _ROUND) * _ROUND, threads.count()
+    key = (name, workers, size)
+    view = _buffers.views.get(key)
+    if view is None:
+        view = get(name, workers * size)[: workers * size].reshape(workers, size)
+        _buffers.views[key] = view
+    return view

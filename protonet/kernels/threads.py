@@ -241,10 +241,13 @@ def share(kernel: Kernel, total: int, *args: Any, grain: int = 1, step: int = 0)
     step = step or _step(grain)
     parts = min(_count or count(), total // grain, -(-total // step))
     do = kernel.compile()
-    alone = parts <= 1 or not compiles()
+    if parts <= 1 or not compiles():
+        if total > 0:
+            do(*args, total, step, 1, _board.address)
+        return
     claim, started, ended = object(), False, False
     try:
-        alone = alone or _taken.setdefault(WORKERS, claim) is not claim
+        alone = _taken.setdefault(WORKERS, claim) is not claim
         if not alone:
             _wake(parts)
             started = True
@@ -256,7 +259,7 @@ def share(kernel: Kernel, total: int, *args: Any, grain: int = 1, step: int = 0)
         finally:
             if WORKERS in _taken and _taken[WORKERS] is claim:
                 del _taken[WORKERS]
-    if alone and total > 0:
+    if alone:
         do(*args, total, step, 1, _board.address)
 
 
