@@ -1,4 +1,4 @@
-"""When the values of a blob can have changed: what may be kept of them."""
+"""When the values of a blob can have changed, and what may be kept of them; its gradient."""
 
 from __future__ import annotations
 
@@ -150,3 +150,29 @@ def test_weights_are_kept_from_the_second_pass_on() -> None:
         kept.append(maths._kept._values)
     assert kept[0] is None
     assert kept[1] is kept[2] is not None
+
+
+def test_a_gradient_that_is_forgotten_is_zero() -> None:
+    blob = Blob([2, 3])
+    blob.diff[...] = 5
+    view = blob.diff
+    blob.forget_diff()
+    assert (view == 5).all()
+    assert (blob.diff == 0).all()
+    assert blob.diff is view
+    blob.diff[...] = 5
+    blob.forget_diff()
+    taken, keep = blob.take_diff()
+    assert taken is view
+    assert not keep
+    assert blob.take_diff()[1]
+
+
+def test_a_forgotten_gradient_of_another_count_is_zero() -> None:
+    blob = Blob([2, 3])
+    blob.diff[...] = 5
+    blob.forget_diff()
+    blob.reshape(4)
+    diff, keep = blob.take_diff()
+    assert keep
+    assert (diff == 0).all()

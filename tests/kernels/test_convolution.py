@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from kernels import naive
 from kernels.compare import assert_close, for_threads, random
 from kernels.naive import Case
 
-from protonet.kernels import convolution, correlation_plan, cpu, weight_gradient_plan
+from protonet.kernels import convolution, correlation_plan, cpu, pooling, weight_gradient_plan
 from protonet.kernels.convolution import Convolution2D
 from protonet.kernels.convolution_nd import ConvolutionND
+from protonet.kernels.finish import Finish
 
 CASES = {
     "lenet_conv1": Case(33, 1, (28, 27), 20, (5, 5)),
@@ -206,3 +209,104 @@ def test_any_number_of_axes(case: tuple) -> None:
     assert_close(got_dx, dpadded[(slice(None), slice(None), *inner)])
     assert_close(got_dw, dw)
     assert_close(got_db, dy.sum(axis=(0, *range(2, dy.ndim)), dtype=np.float64))
+
+
+POOLED = [  # N, C, H, W, num_output, kernel, stride, pad, dilation, group
+    (37, 1, 28, 28, 20, (5, 5)),
+    (16, 20, 12, 12, 50, (5, 5)),
+    (31, 6, 20, 36, 14, (3, 5), (2, 1), (1, 2), (1, 1), 2),
+    (30, 3, 12, 70, 7, (3, 3), (1, 1), (0, 1), (2, 1), 1),
+]
+
+
+def values_with_ties(shape: tuple[int, ...]) -> np.ndarray:
+    """Few different values, so that many of a window are equal, and some that are not numbers."""
+    values = np.random.default_rng(4).integers(-2, 3, shape).astype(np.float32)
+    values.reshape(-1)[:: values.size // 3] = np.nan
+    return values
+
+
+@pytest.mark.parametrize("arguments", POOLED, ids=str)
+@pytest.mark.parametrize("make", [lambda shape: random(*shape), values_with_ties])
+def test_pooling_before_results_are_written(arguments: Any, make: Any) -> None:
+    """The same to the bit as pooling what was written, and the gradients, too."""
+    maths = Convolution2D(*arguments)
+    assert maths.can_pool
+    x, w, bias = make(maths.x_shape), random(*maths.w_shape, seed=1), random(arguments[4])
+    N, outputs, height, width = maths.y_shape
+    finish = Finish(random(outputs, seed=2), random(outputs, seed=3), 0.1)
+    smaller = (N, outputs, height // 2, width // 2)
+
+    def compute() -> list[np.ndarray]:
+        y, values = np.full(maths.y_shape, np.nan, np.float32), np.full(smaller, np.nan, np.float32)
+        mask, places = np.full(smaller, -7, np.int32), np.full(smaller, -7, np.int32)
+        maths.forward(x, w, bias, y, None, finish)
+        pooling.max_forward(y, pooling.SQUARES, values, mask)
+        later = np.full_like(values, np.nan)
+        maths.forward_pooled(x, w, bias, later, finish, places)
+        np.testing.assert_array_equal(later, values)
+        np.testing.assert_array_equal(places, mask)
+        completed = np.full_like(y, np.nan)
+        changed_w, changed_bias = w.copy(), bias.copy()
+        maths.complete(x, completed, finish)
+        np.testing.assert_array_equal(completed, y)
+        # parameters of then, whatever became of them
+        maths.forward_pooled(x, changed_w, changed_bias, later, finish, places)
+        changed_w += 1
+        changed_bias += 1
+        maths.complete(x, completed, finish)
+        np.testing.assert_array_equal(completed, y)
+        return [values, mask]
+
+    _, mask = for_threads(compute)
+    assert (mask >= 0).sum() > mask.size // 2
+
+
+@pytest.mark.parametrize("arguments", POOLED, ids=str)
+def test_weight_gradient_of_what_was_pooled(arguments: Any) -> None:
+    maths = Convolution2D(*arguments)
+    x, N, outputs = random(*maths.x_shape), maths.y_shape[0], arguments[4]
+    y, smaller = random(*maths.y_shape, seed=1), (N, outputs, *(n // 2 for n in maths.y_shape[2:]))
+    values, mask = np.empty(smaller, np.float32), np.empty(smaller, np.int32)
+    pooling.max_forward(y, pooling.SQUARES, values, mask)
+    dy, dense = random(*smaller, seed=2), np.empty_like(y)
+    pooling.max_backward(dy, mask, pooling.SQUARES, dense)
+    assert maths.can_spread
+
+    def compute() -> list[np.ndarray]:
+        expected = np.ones(maths.w_shape, np.float32), np.ones(outputs, np.float32)
+        maths.backward_weights(x, dense, *expected)
+        got = np.ones(maths.w_shape, np.float32), np.ones(outputs, np.float32)
+        maths.backward_weights(x, dy, *got, mask=mask)
+        for one, other in zip(got, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+        return list(got)
+
+    for_threads(compute)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (16, 1, 29, 28, 20, (5, 5)),  # 25 rows: windows would be cut
+        (16, 4, 8, 8, 4, (3, 3), (1, 1), (1, 1), (1, 1), 4),  # depthwise
+        (1, 3, 8, 8, 32, (3, 3), (1, 1), (1, 1)),  # one image: lanes are channels
+        (0, 3, 8, 8, 32, (3, 3), (1, 1), (1, 1)),
+    ],
+)
+def test_what_cannot_be_pooled(arguments: Any) -> None:
+    assert not Convolution2D(*arguments).can_pool
+
+
+@pytest.mark.parametrize("positions", [2, 3])
+def test_rows_are_cut_so_that_edges_are_done_alone(positions: int) -> None:
+    axis = correlation_plan.Axis(8, 12, 5, 1, 0, 1, backward=True)  # LeNet's conv2, backward
+    starts, sizes, taps, _ = correlation_plan._cut_row(axis, positions, singles=True)
+    covered = sorted(
+        p for start, n in zip(starts, sizes, strict=True) for p in range(start, start + n)
+    )
+    assert covered[:12] == list(range(12))
+    assert sum(n * len(t) for n, (_, t) in zip(sizes, taps, strict=True)) == sum(
+        len(axis.taps(p)) for p in range(12)
+    )
+    assert set(correlation_plan._cut_row(axis, positions, singles=False)[1]) == {positions}

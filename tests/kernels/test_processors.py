@@ -22,6 +22,7 @@ from kernels import naive
 from kernels.compare import assert_close, random
 from protonet.kernels import cpu, pooling
 from protonet.kernels.convolution import Convolution2D
+from protonet.kernels.finish import PLAIN
 from protonet.kernels.gemm import gemm
 from protonet.kernels.jit import Kernel
 
@@ -53,6 +54,21 @@ pooling.max_forward(x, window, best, mask)
 expected = naive.max_pooling(x, top[2:], *window)
 np.testing.assert_array_equal(best, expected[0])
 np.testing.assert_array_equal(mask, expected[1])
+
+pooled = Convolution2D(18, 5, 8, 8, 11, (3, 3))
+assert pooled.can_pool and pooled.can_spread
+x, y, dy = random(18, 5, 8, 8), np.empty((18, 11, 6, 6), np.float32), random(18, 11, 3, 3)
+pooled.forward(x, w, bias, y)
+best, mask = np.empty_like(dy), np.empty(dy.shape, np.int32)
+pooled.forward_pooled(x, w, bias, best, PLAIN, mask)
+expected = naive.max_pooling(y, (3, 3), *window)
+np.testing.assert_array_equal(best, expected[0])
+np.testing.assert_array_equal(mask, expected[1])
+spread, dw, whole = np.empty_like(y), np.zeros_like(w), np.zeros_like(w)
+pooling.max_backward(dy, mask, window, spread)
+pooled.backward_weights(x, dy, dw, mask=mask)
+pooled.backward_weights(x, spread, whole)
+np.testing.assert_array_equal(dw, whole)
 
 hits = [bool(d.stats.cache_hits) for inline, d in built if not inline]
 misses = [bool(d.stats.cache_misses) for inline, d in built if not inline]
