@@ -50,6 +50,7 @@ class Net:
         params: layer name -> its parameter blobs.
         layers: the layer objects in order.
         inputs, outputs: names of blobs.
+        hidden_chains: the layers as a hidden pass runs them.
         stateful: those of the layers that may have a state to resume from.
         learnable: the parameters that own their storage, as ``plan.Param``.
         debug_info: describes each pass where the file has ``debug_info``, else None.
@@ -109,7 +110,7 @@ class Net:
                 layer.spare = True
         self._skipped = skipped(self._chains)
         self._missing: set[int] = set()
-        self._hidden_chains = pooled(self._chains)
+        self.hidden_chains = pooled(self._chains)
         # whether the last backward pass was hidden; None if its forward pass was not, either
         self._hidden: bool | None = None
         self._allocate(share_with)
@@ -306,7 +307,7 @@ class Net:
         if indices in (None, everything) and not (before or after or self.debug_info):
             self._missing = set(self._skipped)
             self._hidden = False if hidden else None
-            return sum(map(self._run_chain, self._hidden_chains if hidden else self._chains))
+            return sum(map(self._run_chain, self.hidden_chains if hidden else self._chains))
         loss = 0.0
         for i in self._with_missing(everything if indices is None else indices):
             for hook in before:
@@ -371,7 +372,7 @@ class Net:
         before, after = self._before["backward"], self._after["backward"]
         if hidden and self._hidden is not None and not (before or after or self.debug_info):
             self._hidden = True
-            for chain in reversed(self._hidden_chains):
+            for chain in reversed(self.hidden_chains):
                 chain.backward()
             return
         for i in reversed(range(len(self.steps))) if indices is None else indices:
@@ -391,7 +392,7 @@ class Net:
     def complete(self) -> None:
         """Write what hidden passes left out, from weights and blobs as they are now."""
         if self._hidden is not None:
-            for chain in self._hidden_chains:
+            for chain in self.hidden_chains:
                 chain.complete(backward=self._hidden)
             self._hidden = None
 

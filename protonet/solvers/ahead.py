@@ -3,7 +3,8 @@
 The first iteration of a net that was never trained on a machine mostly compiles. Numba compiles
 one kernel at a time in a process, so a second process makes use of a second processor: it goes
 backward through a copy of the net, compiles what each layer asks for, and runs none of it. The
-first process then finds the kernels in the cache.
+first process then finds the kernels in the cache. Those that do two layers as one come last;
+until they are there, the first process trains without them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import atexit
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from protonet import fillers
@@ -32,18 +34,18 @@ _FIRST = ("InnerProduct", "Convolution")
 COMMAND = [sys.executable, "-c", "from protonet.solvers.ahead import main; main()"]
 
 
-def start(solver: Solver) -> None:
+def start(solver: Solver) -> subprocess.Popen[bytes] | None:
     """Start the second process, if there is a processor for it. It ends by itself, or with us.
 
     Users' own layers are never run twice: where there are any, all is compiled in this process.
     """
     if threads.available() < 2 or any(map(_is_foreign, solver.net.layers)):
-        return
+        return None
     quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
         process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, **quiet)
     except OSError:
-        return  # then all is compiled here
+        return None  # then all is compiled here
     atexit.register(_end, process)
     try:
         assert process.stdin is not None
@@ -51,6 +53,7 @@ def start(solver: Solver) -> None:
         process.stdin.close()
     except OSError:
         pass  # it has ended
+    return process
 
 
 def _is_foreign(layer: Layer) -> bool:
@@ -111,14 +114,22 @@ def compile_backward(message: Any) -> None:
     solver.compute_update(0.0)
     # The first process comes from the other end.
     _go_backward(steps)
+    for chain in solver.net.hidden_chains:
+        if chain.pools:
+            _attempt(chain.forward)
+            _attempt(chain.backward)
 
 
 def _go_backward(steps: Iterable[Step]) -> None:
     for step in steps:
-        try:
-            step.layer.backward(step.top, step.propagate_down, step.bottom)
-        except Exception:
-            continue  # it misses what its kernels would have written: the first process compiles
+        _attempt(partial(step.layer.backward, step.top, step.propagate_down, step.bottom))
+
+
+def _attempt(run: Callable[[], None]) -> None:
+    try:
+        run()
+    except Exception:
+        return  # it misses what its kernels would have written: the first process compiles
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
 import time
 from collections import deque
 from collections.abc import Callable
@@ -95,6 +96,7 @@ class Solver:
         self._stop_requested = False
         self._snapshot_requested = False
         self._compiled = False  # whether all kernels of an iteration are
+        self._second: subprocess.Popen[bytes] | None = None  # process that compiles, while it does
         source.refuse_unknown()
         self._check()
         self.last_snapshot: tuple[Path, Path] | None = None
@@ -293,7 +295,7 @@ class Solver:
                 before()
             shown = bool(param.display) and self.iter % param.display == 0
             self._describe_passes(shown)
-            self._hides = self.iter + 1 < stop and self._nobody_reads()
+            self._hides = self.iter + 1 < stop and self._nobody_reads() and self._can_hide()
             self.losses.append(self._gradients() if self._compiled else self._first_gradients())
             self.numbers.gradients(self.losses[-1])
             if shown:
@@ -313,9 +315,15 @@ class Solver:
 
     def _nobody_reads(self) -> bool:
         """Return whether blobs other than outputs are read by nobody before the next iteration."""
-        if self._blobs_are_read or self.net.debug_info is not None or not self._compiled:
+        if self._blobs_are_read or self.net.debug_info is not None:
             return False
         return self.reporter.reads_only_outputs()
+
+    def _can_hide(self) -> bool:
+        """Return whether the kernels of hidden passes need not be waited for."""
+        if self._second is not None and self._second.poll() is not None:
+            self._second = None
+        return self._compiled and self._second is None
 
     @property
     def smoothed_loss(self) -> float:
@@ -324,7 +332,11 @@ class Solver:
 
     def _first_gradients(self) -> float:
         """Do what mostly compiles, with a second process where kernels are in no cache."""
-        with jit.when_cold(lambda: ahead.start(self)):
+
+        def start() -> None:
+            self._second = ahead.start(self)
+
+        with jit.when_cold(start):
             loss = self._gradients()
         self._compiled = True
         return loss

@@ -19,10 +19,12 @@ from protonet.solvers import ahead, get_solver
 
 NET = """
 layer { name: "d" type: "DummyData" top: "x" top: "t" include { phase: TRAIN }
-  dummy_data_param { shape { dim: 6 dim: 3 dim: 12 dim: 10 } shape { dim: 6 } } }
+  dummy_data_param { shape { dim: 16 dim: 3 dim: 12 dim: 10 } shape { dim: 16 } } }
 layer { name: "conv" type: "Convolution" bottom: "x" top: "conv" convolution_param {
   num_output: 20 kernel_size: 3 weight_filler { type: "xavier" } } }
-layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip" inner_product_param {
+layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param {
+  kernel_size: 2 stride: 2 } }
+layer { name: "ip" type: "InnerProduct" bottom: "pool" top: "ip" inner_product_param {
   num_output: 5 weight_filler { type: "xavier" } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "loss" }
 layer { name: "side" type: "Reduction" bottom: "ip" top: "side" loss_weight: 0.5 }
@@ -57,6 +59,8 @@ def test_a_process_compiles_what_going_backward_takes(tmp_path: Path) -> None:
     compiled = {path.name.split("-")[0] for path in tmp_path.rglob("*.nbi")}
     for name in ("weight_gradient.sum_products", "thin.times", "adagrad._adagrad"):
         assert any(one.startswith(name) for one in compiled), compiled
+    for both in ("_pooled", "_spread"):  # what does convolution and pooling at once
+        assert any(one.endswith(both) for one in compiled), compiled
     assert not any(one.startswith("softmax._forward") for one in compiled)
 
 
@@ -85,6 +89,32 @@ def test_it_starts_when_the_first_kernel_is_in_no_cache(
     trained.step(2)
     assert started == [trained]
     assert jit._when_cold is None
+
+
+def test_training_goes_on_meanwhile_without_what_is_not_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Process:
+        polls = 0
+
+        def poll(self) -> int | None:
+            self.polls += 1
+            return 0 if self.polls == 4 else None
+
+    trained = solver()
+    trained.step(1)
+    process = trained._second = Process()
+    noted: list[bool] = []
+    run = trained.net.run_forward
+
+    def run_forward(hidden: bool) -> float:
+        noted.append(hidden)
+        return float(run(hidden=hidden))
+
+    monkeypatch.setattr(trained.net, "run_forward", run_forward)
+    trained.step(7)
+    assert noted == [False] * 3 + [True] * 3 + [False]
+    assert process.polls == 4
 
 
 def test_nothing_writes_a_file_and_no_layer_of_a_user_runs(
