@@ -54,7 +54,7 @@ class Numbers:
     def begin(self) -> None:
         """An iteration begins: remember what its forward passes change."""
         if self.on_nan == STOP:
-            self._position = resume.captured(self._solver)
+            self._position = resume.drawn(self._solver)
             self._kept = [blob.data.copy() for blob in self._statistics]
 
     def gradients(self, loss: float) -> None:
@@ -99,7 +99,7 @@ class Numbers:
         if "saturated" in self._told:
             return
         for name, blob in self._losses:
-            values = blob.values.reshape(-1).tolist()
+            values = [blob.values.item()] if blob.shape == () else blob.values.reshape(-1).tolist()
             found = any(abs(value - SATURATED) < 1e-3 for value in values)
             if found and blob.diff.flat[0]:  # its weight is not 0 at the moment
                 self._told.add("saturated")
@@ -151,7 +151,7 @@ class Numbers:
             return "the weights were so before it, already"
         if not (solver.param.snapshot or solver.param.snapshot_after_train):
             return "no snapshot was taken, as the solver says"
-        _, state = solver.snapshot(self._position)
+        _, state = solver.snapshot(resume.captured(solver) | self._position)
         return f"the snapshot from before it: {state}"
 
 

@@ -42,14 +42,21 @@ _Path = str | os.PathLike[str]
 # --- what is in it -------------------------------------------------------------------------------
 def captured(solver: Solver) -> State:
     """Return where a solver is, as of now; see the module's docstring."""
-    state: State = {
+    return {
         "iter": solver.iter,
-        "generator": random.frozen(random.generator()),
-        "nets": [_of_net(net) for net in (solver.net, *solver.test_nets)],
-        "losses": list(solver.losses),
         "tested_at": solver.tested_at,
         "scores": {str(index): scores for index, scores in solver.scores.items()},
         "kept": solver.keep.state(),
+        **drawn(solver),
+    }
+
+
+def drawn(solver: Solver) -> State:
+    """Return what of that the passes of an iteration change."""
+    state: State = {
+        "generator": random.frozen(random.generator()),
+        "nets": [_of_net(net) for net in (solver.net, *solver.test_nets)],
+        "losses": list(solver.losses),
     }
     if any(layer.type == "Python" for layer in solver.net.stateful):
         # users' layers draw from these
