@@ -268,8 +268,9 @@ class Solver:
     def step(self, iterations: int) -> None:
         """Do that many iterations, with tests, logs and snapshots where they are due.
 
-        After the last one every blob has its values and gradient. Before that some need not, where
-        nobody could tell: no callback reads blobs, and no hook, debug_info or test is at hand.
+        After the last one, or a stop, every blob has its values and gradient. Before that some need
+        not, where nobody can look: no callback or reporter reads blobs, and there is no hook and no
+        debug_info.
         """
         self.losses.clear()
         self.losses.extend(self.resumed_losses)

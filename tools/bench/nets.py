@@ -2,9 +2,10 @@
 
 A training iteration of LeNet and LeNet-DSN at batch 64, on one thread and on all; of larger nets
 forward at batch 1 and 16 and a training step at batch 16 (VGG-16: 4). Each row has medians ± half
-the distance between quartiles, the ratio of the medians PyTorch / protonet, and protonet's share
-of what PyTorch's product of large matrices reaches on as many threads. The nets are those of
-models/. Needs torch, which is no dependency of protonet.
+the distance between quartiles, the median of the turns' ratios PyTorch / protonet, so that a
+machine that is slower for a while is so for both, and protonet's share of what PyTorch's product
+of large matrices reaches on as many threads. The nets are those of models/. Needs torch, which is
+no dependency of protonet.
 
     python tools/bench/nets.py [--nets lenet resnet50] [--threads 1 2] [--turns 5] [--compile]
         [--markdown]
@@ -104,16 +105,20 @@ def compiled(work: Work, title: str) -> list[Call]:
     return [call]
 
 
-def compare(work: Work, title: str, turns: int, compiling: bool) -> tuple[Any, Any, str]:
-    """Return quartiles of the seconds, ours and PyTorch's, and a mark: how PyTorch was faster."""
+def compare(work: Work, title: str, turns: int, compiling: bool) -> tuple[Any, Any, float, str]:
+    """Compare both.
+
+    Returns:
+        quartiles of the seconds, ours and PyTorch's; the ratio; a mark: how PyTorch was faster.
+    """
     calls = [work.ours, work.theirs(lambda function: function)]
     if compiling:
         calls += compiled(work, title)
-    ours, *theirs = (
-        np.percentile(taken, [25, 50, 75]) / work.times for taken in take_turns(calls, turns)
-    )
-    best = min(theirs, key=lambda quartiles: quartiles[1])
-    return ours, best, "" if best is theirs[0] else " compiled"
+    ours, *theirs = np.array(take_turns(calls, turns)) / work.times
+    best = min(range(len(theirs)), key=lambda i: np.median(theirs[i]))
+    quartiles = [np.percentile(taken, [25, 50, 75]) for taken in (ours, theirs[best])]
+    ratio = float(np.median(theirs[best] / ours))
+    return *quartiles, ratio, "" if best == 0 else " compiled"
 
 
 def milliseconds(quartiles: Any) -> str:
@@ -158,8 +163,7 @@ def table(options: argparse.Namespace) -> dict[str, list[float]]:
         for (name, make), count in itertools.product(works(net).items(), counts[net]):
             use(count)
             work = make()
-            ours, theirs, mark = compare(work, f"{net}, {name}", turns, options.compile)
-            ratio = theirs[1] / ours[1]
+            ours, theirs, ratio, mark = compare(work, f"{net}, {name}", turns, options.compile)
             share = work.multiply_adds / ours[1] / tops[count]
             times = [milliseconds(ours), milliseconds(theirs) + mark]
             show([net, name, str(count), *times, f"{ratio:.2f}", f"{share:.0%}"], options.markdown)
