@@ -59,7 +59,7 @@ class Convolution(BaseConvolution):
             bottom[0].values,
             weights.values.reshape(self._maths.w_shape),
             None if bias is None else bias.values,
-            top[0].values,
+            top[0].data,
             finish,
             mask,
         )
@@ -67,7 +67,7 @@ class Convolution(BaseConvolution):
     def complete(self, bottom: list[Blob], top: list[Blob], finish: Finish) -> None:
         maths = self._maths.maths
         assert isinstance(maths, Convolution2D)
-        maths.complete(bottom[0].values, top[0].values, finish)
+        maths.complete(bottom[0].values, top[0].data, finish)
 
     def can_spread(self) -> bool:
         maths = self._maths.maths
