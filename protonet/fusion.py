@@ -75,8 +75,6 @@ class Chain:
 
 def _finish(steps: list[Step]) -> Finish:
     """Return what these steps do to each value."""
-    if not steps:
-        return PLAIN
     finish = PLAIN
     for step in steps:
         finish = _then(finish, step.layer.channel_map())

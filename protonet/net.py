@@ -390,7 +390,7 @@ class Net:
             self.debug_info.all_parameters()
 
     def complete(self) -> None:
-        """Write what hidden passes left out, from weights and blobs as they are now."""
+        """Write what hidden passes left out, from the weights that they took."""
         if self._hidden is not None:
             for chain in self.hidden_chains:
                 chain.complete(backward=self._hidden)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
 
 import numpy as np
 
@@ -31,10 +30,10 @@ from protonet.kernels.correlation_plan import CHANNEL_BLOCKS, Axis, Layout, Plan
 from protonet.kernels.finish import PLAIN, Finish, Values
 from protonet.kernels.im2col import output_size
 from protonet.kernels.kept import Kept
+from protonet.kernels.pooling import Mask
 from protonet.kernels.weight_gradient_plan import BLOCKS, Geometry
 
 Pair = tuple[int, int]
-Places = np.ndarray[Any, np.dtype[np.int32]]
 
 # Tiles (rows, columns of vectors) by number of registers, the more efficient first.
 TILES = {32: ((14, 2), (10, 2), (8, 3), (7, 3)), 16: ((5, 2), (4, 3))}
@@ -117,7 +116,7 @@ class Convolution2D:
         _correlate(self._forward_plan, x, packed, bias, y, finish)
 
     def forward_pooled(
-        self, x: Array, w: Array, bias: Array | None, y: Array, finish: Finish, mask: Places
+        self, x: Array, w: Array, bias: Array | None, y: Array, finish: Finish, mask: Mask
     ) -> None:
         """Write the largest values of windows of 2 x 2 of what forward would have written.
 
@@ -175,7 +174,7 @@ class Convolution2D:
         dy: Array,
         dw: Array,
         db: Array | None = None,
-        mask: Places | None = None,
+        mask: Mask | None = None,
     ) -> None:
         """Add to dw, and to db, (O,), if that is given.
 
@@ -372,7 +371,7 @@ def _correlate(
     bias: Array | None,
     target: Array,
     finish: Finish = PLAIN,
-    mask: Places | None = None,
+    mask: Mask | None = None,
 ) -> None:
     """Run a correlation. packed: what :func:`_pack` made; bias: (target channels,) or None.
 

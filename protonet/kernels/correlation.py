@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from protonet.blob import Array
 from protonet.kernels import simd
 from protonet.kernels.correlation_plan import (
@@ -52,6 +50,7 @@ from protonet.kernels.correlation_plan import (
     Ints,
 )
 from protonet.kernels.jit import Kernel, kernel
+from protonet.kernels.pooling import Mask
 from protonet.kernels.simd import (
     LANES,
     VECTOR_BYTES,
@@ -60,8 +59,6 @@ from protonet.kernels.simd import (
     transpose_part,
 )
 from protonet.kernels.simd_pooling import largest_lanes
-
-Places = np.ndarray[Any, np.dtype[np.int32]]
 
 # Of simd's, each variant of correlate has its own: tiles of several positions, and of one.
 tile: Any = None
@@ -239,7 +236,7 @@ def finish(
 )
 def correlate(
     source: Array, weights: Array, start: Array, factor: Array, shift: Array, slope: float,
-    target: Array, mask: Places, memory: Array, numbers: Ints,
+    target: Array, mask: Mask, memory: Array, numbers: Ints,
     rows: Ints, tiles: Ints, chunks: Ints, bands: Ints, classes: Ints, runs: Ints,
     lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip

@@ -30,17 +30,17 @@ from protonet.kernels import cpu
 LANES = cpu.lanes()
 VECTOR_BYTES = 4 * LANES
 
-_FLOAT, _BYTE, _INT32, _INT64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
-_VECTOR = ir.VectorType(_FLOAT, LANES)
+_FLOAT, _BYTE, INT32, _INT64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+VECTOR = ir.VectorType(_FLOAT, LANES)
 _MASK = ir.VectorType(ir.IntType(1), LANES)
-_ZEROS = ir.Constant(_VECTOR, [0.0] * LANES)
+ZEROS = ir.Constant(VECTOR, [0.0] * LANES)
 _CONTRACT = ("contract",)
 
 Value = Any  # of llvmlite's IR
 intrinsic: Any = _numba_intrinsic
 
 
-def _int(value: int) -> Value:
+def number(value: int) -> Value:
     return ir.Constant(_INT64, value)
 
 
@@ -55,18 +55,18 @@ class Code:
 
     def offset(self, pointer: Value, amount: Value | int) -> Value:
         """Return the pointer so many bytes further on."""
-        amount = _int(amount) if isinstance(amount, int) else amount
+        amount = number(amount) if isinstance(amount, int) else amount
         return self.builder.gep(pointer, [amount], source_etype=_BYTE)
 
     def multiples(self, stride: Value, count: int) -> list[Value]:
         """Return 0, stride, 2 stride, ..."""
-        return [self.builder.mul(stride, _int(i)) for i in range(count)]
+        return [self.builder.mul(stride, number(i)) for i in range(count)]
 
     def load_int(self, pointer: Value) -> Value:
         return self.builder.load(pointer, typ=_INT64, align=8)
 
     def load(self, pointer: Value) -> Value:
-        return self.builder.load(pointer, typ=_VECTOR, align=4)
+        return self.builder.load(pointer, typ=VECTOR, align=4)
 
     def store(self, vector: Value, pointer: Value) -> None:
         self.builder.store(vector, pointer, align=4)
@@ -78,12 +78,12 @@ class Code:
     def splat(self, scalar: Value) -> Value:
         kind = ir.VectorType(scalar.type, LANES)
         nothing = ir.Constant(kind, ir.Undefined)
-        first = self.builder.insert_element(nothing, scalar, ir.Constant(_INT32, 0))
+        first = self.builder.insert_element(nothing, scalar, ir.Constant(INT32, 0))
         return self.shuffle(first, nothing, [0] * LANES)
 
     def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
         """Pick lanes of a (0 ..) and b (LANES ..)."""
-        mask = ir.Constant(ir.VectorType(_INT32, len(lanes)), list(lanes))
+        mask = ir.Constant(ir.VectorType(INT32, len(lanes)), list(lanes))
         return self.builder.shuffle_vector(a, b, mask)
 
     def multiply_add(self, a: Value, b: Value, c: Value) -> Value:
@@ -91,21 +91,21 @@ class Code:
 
     def lanes_below(self, count: Value) -> Value:
         """Return a mask of the lanes 0 .. count - 1."""
-        numbers = ir.Constant(ir.VectorType(_INT32, LANES), list(range(LANES)))
-        return self.builder.icmp_signed("<", numbers, self.splat(self.builder.trunc(count, _INT32)))
+        numbers = ir.Constant(ir.VectorType(INT32, LANES), list(range(LANES)))
+        return self.builder.icmp_signed("<", numbers, self.splat(self.builder.trunc(count, INT32)))
 
     def load_masked(self, pointer: Value, mask: Value) -> Value:
         """Load the lanes of the mask; the others are zero, and their memory is not touched."""
-        kind = ir.FunctionType(_VECTOR, [ir.PointerType(), _INT32, _MASK, _VECTOR])
+        kind = ir.FunctionType(VECTOR, [ir.PointerType(), INT32, _MASK, VECTOR])
         name = f"llvm.masked.load.v{LANES}f32.p0"
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
-        return self.builder.call(function, [pointer, ir.Constant(_INT32, 4), mask, _ZEROS])
+        return self.builder.call(function, [pointer, ir.Constant(INT32, 4), mask, ZEROS])
 
     def store_masked(self, vector: Value, pointer: Value, mask: Value) -> None:
-        kind = ir.FunctionType(ir.VoidType(), [_VECTOR, ir.PointerType(), _INT32, _MASK])
+        kind = ir.FunctionType(ir.VoidType(), [VECTOR, ir.PointerType(), INT32, _MASK])
         name = f"llvm.masked.store.v{LANES}f32.p0"
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
-        self.builder.call(function, [vector, pointer, ir.Constant(_INT32, 4), mask])
+        self.builder.call(function, [vector, pointer, ir.Constant(INT32, 4), mask])
 
 
 class Loop:
@@ -123,7 +123,7 @@ class Loop:
         builder.branch(self._head)
         builder.position_at_end(self._head)
         self._counter = builder.phi(_INT64)
-        self._counter.add_incoming(_int(0), before)
+        self._counter.add_incoming(number(0), before)
         self.carried = []
         for value in carried:
             phi = builder.phi(value.type)
@@ -134,7 +134,7 @@ class Loop:
 
     def close(self, new: Sequence[Value]) -> None:
         last = self._builder.basic_block
-        self._counter.add_incoming(self._builder.add(self._counter, _int(1)), last)
+        self._counter.add_incoming(self._builder.add(self._counter, number(1)), last)
         for phi, value in zip(self.carried, new, strict=True):
             phi.add_incoming(value, last)
         self._builder.branch(self._head)
@@ -263,7 +263,7 @@ def transpose_part(
             start = code.pointer(base)
             for i, m in enumerate(code.multiples(stride, LANES)):
                 # A masked access is slow where no memory is mapped, even if no lane is wanted.
-                inside = builder.icmp_signed("<", _int(i), count)
+                inside = builder.icmp_signed("<", number(i), count)
                 place = builder.select(inside, code.offset(start, m), start)
                 yield place, builder.select(inside, mask, nothing)
 
@@ -284,7 +284,7 @@ def copy_part(context: Any, source: Value, count: Value, target: Value) -> Any:
         code = Code(builder)
         source, count, target = args
         # Where nothing is wanted of the source it may not even be there: slow to find out.
-        wanted = builder.icmp_signed(">", count, _int(0))
+        wanted = builder.icmp_signed(">", count, number(0))
         place = builder.select(wanted, code.pointer(source), code.pointer(target))
         code.store(code.load_masked(place, code.lanes_below(count)), code.pointer(target))
         return context.get_dummy_value()
@@ -324,8 +324,8 @@ def expect_write(context: Any, address: Value) -> Any:
     """Have the cache line at an address brought near, to be written to. Any address will do."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        numbers = [ir.Constant(_INT32, n) for n in (1, 3, 1)]  # to write, soon and often, data
-        kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), *[_INT32] * 3])
+        numbers = [ir.Constant(INT32, n) for n in (1, 3, 1)]  # to write, soon and often, data
+        kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), *[INT32] * 3])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         builder.call(function, [Code(builder).pointer(args[0]), *numbers])
         return context.get_dummy_value()

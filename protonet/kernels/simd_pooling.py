@@ -13,19 +13,23 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from protonet.kernels.simd import LANES, VECTOR_BYTES, Code, Loop, Value, intrinsic
+from protonet.kernels.simd import (
+    INT32,
+    LANES,
+    VECTOR,
+    VECTOR_BYTES,
+    ZEROS,
+    Code,
+    Loop,
+    Value,
+    intrinsic,
+    number,
+)
 
-_INT32, _INT64 = ir.IntType(32), ir.IntType(64)
-_VECTOR = ir.VectorType(ir.FloatType(), LANES)
-_INDICES = ir.VectorType(_INT32, LANES)
-_ZEROS = ir.Constant(_VECTOR, [0.0] * LANES)
-_LOWEST = ir.Constant(_VECTOR, [-3.4028234663852886e38] * LANES)
+_INDICES = ir.VectorType(INT32, LANES)
+_LOWEST = ir.Constant(VECTOR, [-3.4028234663852886e38] * LANES)
 _NOWHERE = ir.Constant(_INDICES, [-1] * LANES)
 _STEPS = [2 * i for i in range(LANES)]  # from one window of 2 x 2 to the next
-
-
-def _int(value: int) -> Value:
-    return ir.Constant(_INT64, value)
 
 
 def _larger(
@@ -41,12 +45,12 @@ def _emit_largest(builder: Any, args: Sequence[Value], stride: int, whole: bool)
     """See :func:`_make_largest`."""
     code = Code(builder)
     x, row_bytes, height, width, first, count, y, mask = args
-    columns = builder.sdiv(row_bytes, _int(4))
+    columns = builder.sdiv(row_bytes, number(4))
     # A window's neighbour lies ``stride`` further on: so many values cover ``count`` of them.
-    needed = builder.add(builder.mul(builder.sub(count, _int(1)), _int(stride)), _int(1))
+    needed = builder.add(builder.mul(builder.sub(count, number(1)), number(stride)), number(1))
     steps = [i * stride for i in range(LANES)]
-    places = builder.add(code.splat(builder.trunc(first, _INT32)), ir.Constant(_INDICES, steps))
-    loaded = [code.lanes_below(builder.sub(needed, _int(part * LANES))) for part in range(stride)]
+    places = builder.add(code.splat(builder.trunc(first, INT32)), ir.Constant(_INDICES, steps))
+    loaded = [code.lanes_below(builder.sub(needed, number(part * LANES))) for part in range(stride)]
 
     def load(pointer: Value) -> Value:
         parts = []
@@ -65,7 +69,7 @@ def _emit_largest(builder: Any, args: Sequence[Value], stride: int, whole: bool)
     one = ir.Constant(_INDICES, [1] * LANES)
     better = _larger(builder, (best, where), (value, at))
     across.close([code.offset(pointer, 4), builder.add(at, one), *better])
-    below = builder.add(row_places, code.splat(builder.trunc(columns, _INT32)))
+    below = builder.add(row_places, code.splat(builder.trunc(columns, INT32)))
     down.close([code.offset(row, row_bytes), below, *across.carried[2:]])
     best, where = down.carried[2:]
     if whole:
@@ -74,7 +78,7 @@ def _emit_largest(builder: Any, args: Sequence[Value], stride: int, whole: bool)
     else:
         kept = code.lanes_below(count)
         code.store_masked(best, code.pointer(y), kept)
-        bits = builder.bitcast(where, _VECTOR)
+        bits = builder.bitcast(where, VECTOR)
         code.store_masked(bits, code.pointer(mask), kept)
 
 
@@ -109,7 +113,7 @@ def _load_row(code: Code, pointer: Value, values: Value, whole: bool) -> list[Va
     parts = []
     for part in range(2):
         at = code.offset(pointer, part * VECTOR_BYTES)
-        left = code.builder.sub(values, _int(part * LANES))
+        left = code.builder.sub(values, number(part * LANES))
         parts.append(code.load(at) if whole else code.load_masked(at, code.lanes_below(left)))
     return parts
 
@@ -118,19 +122,19 @@ def _emit_squares(builder: Any, args: Sequence[Value], whole: bool) -> None:
     """See :func:`_make_squares`."""
     code = Code(builder)
     x, row_bytes, first, count, y, mask = args
-    columns = builder.trunc(builder.sdiv(row_bytes, _int(4)), _INT32)
-    places = builder.add(code.splat(builder.trunc(first, _INT32)), ir.Constant(_INDICES, _STEPS))
+    columns = builder.trunc(builder.sdiv(row_bytes, number(4)), INT32)
+    places = builder.add(code.splat(builder.trunc(first, INT32)), ir.Constant(_INDICES, _STEPS))
     best: tuple[Value, Value] = (_LOWEST, _NOWHERE)
     row = code.pointer(x)
     for down in range(2):
-        near, far = _load_row(code, row, builder.mul(count, _int(2)), whole)
+        near, far = _load_row(code, row, builder.mul(count, number(2)), whole)
         for across in range(2):
             value = code.shuffle(near, far, [step + across for step in _STEPS])
             at = builder.add(places, ir.Constant(_INDICES, [across] * LANES))
             best = _larger(builder, best, (value, at))
         if down == 0:
             row, places = code.offset(row, row_bytes), builder.add(places, code.splat(columns))
-    bits = builder.bitcast(best[1], _VECTOR)
+    bits = builder.bitcast(best[1], VECTOR)
     for vector, to in ((best[0], y), (bits, mask)):
         if whole:
             code.store(vector, code.pointer(to))
@@ -142,8 +146,8 @@ def _emit_spread_squares(builder: Any, args: Sequence[Value], whole: bool) -> No
     """See :func:`_make_squares`."""
     code = Code(builder)
     dx, row_bytes, first, count, dy, mask = args
-    columns = builder.trunc(builder.sdiv(row_bytes, _int(4)), _INT32)
-    places = builder.add(code.splat(builder.trunc(first, _INT32)), ir.Constant(_INDICES, _STEPS))
+    columns = builder.trunc(builder.sdiv(row_bytes, number(4)), INT32)
+    places = builder.add(code.splat(builder.trunc(first, INT32)), ir.Constant(_INDICES, _STEPS))
     below = code.lanes_below(count)
     given, bits = (
         code.load(code.pointer(at)) if whole else code.load_masked(code.pointer(at), below)
@@ -158,7 +162,7 @@ def _emit_spread_squares(builder: Any, args: Sequence[Value], whole: bool) -> No
                     "==", where, builder.add(places, ir.Constant(_INDICES, [across] * LANES))
                 ),
                 given,
-                _ZEROS,
+                ZEROS,
             )
             for across in range(2)
         )
@@ -169,7 +173,7 @@ def _emit_spread_squares(builder: Any, args: Sequence[Value], whole: bool) -> No
             if whole:
                 code.store(vector, to)
             else:
-                left = builder.sub(builder.mul(count, _int(2)), _int(part * LANES))
+                left = builder.sub(builder.mul(count, number(2)), number(part * LANES))
                 code.store_masked(vector, to, code.lanes_below(left))
         if down == 0:
             row, places = code.offset(row, row_bytes), builder.add(places, code.splat(columns))
@@ -223,7 +227,7 @@ def largest_lanes(
         row, place = code.pointer(image), first
         for down in range(2):
             for across in range(2):
-                at = code.splat(builder.trunc(builder.add(place, _int(across)), _INT32))
+                at = code.splat(builder.trunc(builder.add(place, number(across)), INT32))
                 value = code.load(code.offset(row, column_bytes) if across else row)
                 best = _larger(builder, best, (value, at))
             if down == 0:

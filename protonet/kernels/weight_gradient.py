@@ -8,7 +8,7 @@ import numpy as np
 
 from protonet.blob import Array
 from protonet.kernels import simd
-from protonet.kernels.correlation import Places, stage
+from protonet.kernels.correlation import stage
 from protonet.kernels.correlation_plan import (
     GROUPS,
     JOINED,
@@ -20,6 +20,7 @@ from protonet.kernels.correlation_plan import (
     Ints,
 )
 from protonet.kernels.jit import Kernel, kernel
+from protonet.kernels.pooling import Mask
 from protonet.kernels.pooling_squares import spread_rows
 from protonet.kernels.simd import LANES, VECTOR_BYTES
 from protonet.kernels.weight_gradient_plan import (
@@ -77,7 +78,7 @@ def _find_runs(runs: Ints, band: Ints, ky: int, numbers: Ints) -> int:
 
 @kernel("inline")
 def _copy(
-    dy: Array, mask: Places, scratch: Array, image: int, group: int, band: Ints, numbers: Ints
+    dy: Array, mask: Mask, scratch: Array, image: int, group: int, band: Ints, numbers: Ints
 ) -> None:
     """Copy a band of dy to ``[channel][position]``, for groups of fewer channels than a tile.
 
@@ -96,7 +97,7 @@ def _copy(
 
 @kernel("inline")
 def _spread(
-    dy: Array, mask: Places, scratch: Array, image: int, group: int, band: Ints, numbers: Ints
+    dy: Array, mask: Mask, scratch: Array, image: int, group: int, band: Ints, numbers: Ints
 ) -> None:
     """Write a band of dy as _copy does, from dy pooled by windows of 2 x 2.
 
@@ -140,7 +141,7 @@ def _sum_rows(
     shared=True,
 )
 def sum_products(
-    x: Array, dy: Array, mask: Places, sums: Array, bias: bool, zeros: Array,
+    x: Array, dy: Array, mask: Mask, sums: Array, bias: bool, zeros: Array,
     memory: Array, tables: Ints,
     numbers: Ints, bands: Ints, strips: Ints, cuts: Ints, lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
