@@ -63,11 +63,11 @@ from protonet.kernels.simd_pooling import largest_lanes
 # Of simd's, each variant of correlate has its own: tiles of several positions, and of one.
 tile: Any = None
 single: Any = None
-POOLED = False  # whether it writes the largest results only, see _pool_out()
+POOLED = False  # whether it writes the largest results only, see pool_out()
 
 
 @kernel("inline")
-def _square(
+def square(
     source: int, source_row: int, rows: int, columns: int, target: int, target_row: int, lanes: int
 ) -> None:
     """Transpose rows x columns values, at most LANES each. See simd.transpose_part."""
@@ -135,14 +135,14 @@ def stage(
                 to += k * channels * 4 + q * VECTOR_BYTES
                 at = source + row * width * 4 + q * along
                 for x in range(0, width, LANES):
-                    _square(
+                    square(
                         at + x * 4, across, rows, min(LANES, width - x),
                         to + x * pixel, pixel, lanes,
                     )  # fmt: skip
 
 
 @kernel("inline")
-def _write_out(
+def write_out(
     results: int, target: int, mask: int, first: int, last: int, lowest: int, highest: int,
     images: int, numbers: Ints,
 ) -> None:  # fmt: skip
@@ -163,20 +163,20 @@ def _write_out(
             columns = min(LANES, channels - q * LANES)
         for p in range(first, last, LANES):
             rows = min(LANES, last - p)
-            _square(
+            square(
                 results + (p - first) * pixel + q * VECTOR_BYTES, pixel, rows, columns,
                 target + q * along + p * 4, across, rows,
             )  # fmt: skip
 
 
 @kernel("inline")
-def _pool_out(
+def pool_out(
     results: int, target: int, mask: int, first: int, last: int, lowest: int, highest: int,
     images: int, numbers: Ints,
 ) -> None:  # fmt: skip
     """Write the largest results of windows of 2 x 2, and where they lie, as pooling.py does.
 
-    As _write_out, for results whose lanes are images and whose pixels are those of whole rows, an
+    As write_out, for results whose lanes are images and whose pixels are those of whole rows, an
     even number of them. Results are overwritten: what is written at a pixel was used before.
 
     Args:
@@ -197,8 +197,8 @@ def _pool_out(
                 count += 1
         for p in range(0, count, LANES):
             rows, to = min(LANES, count - p), q * plane + (first // 4 + p) * 4
-            _square(best + p * pixel, pixel, rows, images, target + to, across, rows)
-            _square(places + p * VECTOR_BYTES, VECTOR_BYTES, rows, images, mask + to, across, rows)
+            square(best + p * pixel, pixel, rows, images, target + to, across, rows)
+            square(places + p * VECTOR_BYTES, VECTOR_BYTES, rows, images, mask + to, across, rows)
 
 
 @kernel("inline")
@@ -345,7 +345,7 @@ def correlate(
                 chunks[chunk, CHUNK_TO] - first, width, (last_block - first_block) * values,
                 factor, shift, group * width + first_block * values, slope,
             )  # fmt: skip
-            _write_out(
+            write_out(
                 results, target_at, mask_at, first, chunks[chunk, CHUNK_TO],
                 first_block * values // LANES, last_block * values // LANES, images, numbers,
             )  # fmt: skip
@@ -394,7 +394,7 @@ def pack(
                 for r in range(0, channels, LANES):
                     # Masked loads are slow where no memory is mapped, even if no lane is wanted.
                     row = at + (r if r < count else 0) * target_stride
-                    _square(
+                    square(
                         w.ctypes.data + 4 * (row + c * source_stride + k),
                         4 * target_stride, min(LANES, max(0, count - r)), min(LANES, inner - k),
                         packed.ctypes.data + 4 * (to + c * channels + k * step + r),
@@ -415,4 +415,4 @@ def _variants(label: str, **names: Any) -> dict[tuple[int, int], Kernel]:
 
 
 VARIANTS = _variants("")
-POOLED_VARIANTS = _variants("_pooled", POOLED=True, _write_out=_pool_out)
+POOLED_VARIANTS = _variants("_pooled", POOLED=True, write_out=pool_out)

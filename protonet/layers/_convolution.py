@@ -11,6 +11,7 @@ from protonet.errors import GraphError
 from protonet.kernels.convolution import Convolution2D
 from protonet.kernels.convolution_nd import ConvolutionND
 from protonet.layer import Layer
+from protonet.schema import caffe_pb2 as pb
 
 
 class Windows(NamedTuple):
@@ -76,11 +77,12 @@ class Correlation:
     """A convolution's maths, and the shapes in which it takes its arrays.
 
     Up to 2 spatial axes it is the fast one for images, with axes of size 1 put in where there
-    are fewer, unless ``general``.
+    are fewer, unless ``force_nd_im2col``. With ``engine: CAFFE`` it keeps to Caffe's plain sums.
 
     Args:
         shape: of x, (N, C, size...).
         size: of y, for each spatial axis.
+        param: the convolution_param.
 
     Attributes:
         maths: has forward(x, w, bias, y), backward_data(dy, w, dx), backward_weights(x, dy, dw, db)
@@ -95,11 +97,11 @@ class Correlation:
         num_output: int,
         windows: Windows,
         group: int,
-        general: bool = False,
+        param: Any,
     ) -> None:
         (N, C), image, kernel, stride, pad, dilation = shape[:2], shape[2:], *windows
         self.maths: Convolution2D | ConvolutionND
-        if general or len(image) > 2:
+        if param.force_nd_im2col or len(image) > 2:
             self.maths = ConvolutionND(shape, num_output, kernel, stride, pad, dilation, group)
         else:
             missing = 2 - len(image)
@@ -108,7 +110,7 @@ class Correlation:
             self.maths = Convolution2D(
                 N, C, image[0], image[1], num_output,
                 _pair(kernel), _pair(ones + stride), _pair(zeros + pad), _pair(ones + dilation),
-                group,
+                group, plain=param.engine == pb.ConvolutionParameter.CAFFE,
             )  # fmt: skip
         self.x_shape = (N, C, *image)
         self.w_shape = (num_output, C // group, *kernel)

@@ -34,7 +34,7 @@ class Convolution(BaseConvolution):
             self.num_output,
             self.windows,
             self.group,
-            self.param.convolution_param.force_nd_im2col,
+            self.param.convolution_param,
         )
 
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:

@@ -36,7 +36,7 @@ class Deconvolution(BaseConvolution):
             self.channels,
             self.windows,
             self.group,
-            self.param.convolution_param.force_nd_im2col,
+            self.param.convolution_param,
         )
         self._flat = (*y_shape[:2], math.prod(y_shape[2:]))
 

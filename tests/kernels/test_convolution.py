@@ -10,7 +10,7 @@ from kernels import naive
 from kernels.compare import assert_close, for_threads, random
 from kernels.naive import Case
 
-from protonet.kernels import convolution, correlation_plan, cpu, pooling, weight_gradient_plan
+from protonet.kernels import correlation_plan, cpu, direct, pooling, weight_gradient_plan
 from protonet.kernels.convolution import Convolution2D
 from protonet.kernels.convolution_nd import ConvolutionND
 from protonet.kernels.finish import Finish
@@ -85,7 +85,7 @@ def test_values_and_gradients(c: Case) -> None:
 
 
 LAYOUT_CASES = ("all_different", "remainder_image", "stride_3", "stride_and_dilation", "one_row")
-TILES = convolution.TILES[cpu.registers()]
+TILES = direct.TILES[cpu.registers()]
 
 
 @pytest.mark.parametrize("images", [True, False], ids=["images", "channels"])
@@ -93,11 +93,11 @@ TILES = convolution.TILES[cpu.registers()]
 def test_every_layout(tile: tuple[int, int], images: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The layout that would not be chosen is right as well."""
     layout = correlation_plan.Layout(cpu.lanes(), *tile, images)
-    monkeypatch.setattr(convolution, "_plan", lambda shape: correlation_plan.make(shape, layout))
+    monkeypatch.setattr(direct, "_choose", lambda shape: layout)
     for name in LAYOUT_CASES:
         c = CASES[name]
         x, w, _, dy = inputs(c)
-        maths = Convolution2D(*c.arguments())
+        maths = Convolution2D(*c.arguments(), plain=True)
         y, dx = np.full_like(dy, np.nan), np.full_like(x, np.nan)
         maths.forward(x, w, None, y)
         maths.backward_data(dy, w, dx)
@@ -113,11 +113,10 @@ def test_every_tile_of_the_weight_gradient(tile: tuple[int, int], join: bool) ->
         if join and c.dilation[1] > 1:
             continue
         x, w, _, dy = inputs(c)
-        maths = Convolution2D(*c.arguments())
-        plan = weight_gradient_plan.make(maths._geometry, cpu.lanes(), *tile, join)
-        maths.__dict__["_weights_plan"] = plan
+        sums = direct.DirectSums(Convolution2D(*c.arguments())._geometry)
+        sums.__dict__["plan"] = weight_gradient_plan.make(sums._geometry, cpu.lanes(), *tile, join)
         dw = np.zeros_like(w)
-        maths.backward_weights(x, dy, dw)
+        sums.add(x, dy, dw, None, None)
         assert_close(dw, naive.convolution_dw(c, x, dy))
 
 
@@ -264,7 +263,7 @@ def test_pooling_before_results_are_written(arguments: Any, make: Any) -> None:
 
 @pytest.mark.parametrize("arguments", POOLED, ids=str)
 def test_weight_gradient_of_what_was_pooled(arguments: Any) -> None:
-    maths = Convolution2D(*arguments)
+    maths = Convolution2D(*arguments, plain=True)
     x, N, outputs = random(*maths.x_shape), maths.y_shape[0], arguments[4]
     y, smaller = random(*maths.y_shape, seed=1), (N, outputs, *(n // 2 for n in maths.y_shape[2:]))
     values, mask = np.empty(smaller, np.float32), np.empty(smaller, np.int32)

@@ -20,7 +20,7 @@ sys.path[:0] = [{root!r}, {tests!r}]
 import numpy as np
 from kernels import naive
 from kernels.compare import assert_close, random
-from protonet.kernels import cpu, pooling
+from protonet.kernels import cpu, pooling, winograd
 from protonet.kernels.convolution import Convolution2D
 from protonet.kernels.finish import PLAIN
 from protonet.kernels.gemm import gemm
@@ -37,14 +37,19 @@ Kernel._build = noted
 c = naive.Case(9, 5, (8, 7), 11, (3, 3), pad=(1, 1))
 x, w, bias = random(9, 5, 8, 7), random(11, 5, 3, 3, seed=1), random(11, seed=2)
 dy = random(*naive.output_shape(c), seed=3)
-y, dx, dw = np.empty_like(dy), np.empty_like(x), np.zeros_like(w)
-maths = Convolution2D(*c.arguments())
-maths.forward(x, w, bias, y)
-maths.backward_data(dy, w, dx)
-maths.backward_weights(x, dy, dw)
-assert_close(y, naive.convolution(c, x, w, bias))
-assert_close(dx, naive.convolution_dx(c, dy, w))
-assert_close(dw, naive.convolution_dw(c, x, dy))
+plain = Convolution2D(*c.arguments(), plain=True)
+g = plain._geometry
+fast = winograd.find(g, False), winograd.find(g, True), winograd.find_sums(g)
+for forward, back, sums in ((plain._forward, plain._backward, plain._sums), fast):
+    y, dx, dw = np.empty_like(dy), np.empty_like(x), np.zeros_like(w)
+    for way, source, start, target in ((forward, x, bias, y), (back, dy, None, dx)):
+        packed = np.empty(way.weights, np.float32)
+        way.pack(w, packed)
+        way.run(source, packed, start, target)
+    sums.add(x, dy, dw, None, None)
+    assert_close(y, naive.convolution(c, x, w, bias))
+    assert_close(dx, naive.convolution_dx(c, dy, w))
+    assert_close(dw, naive.convolution_dw(c, x, dy))
 a, b, product = random(13, 21), random(35, 21, seed=1), np.empty((13, 35), np.float32)
 gemm(a, b, product, trans_b=True)
 assert_close(product, a.astype(np.float64) @ b.T)
@@ -55,7 +60,7 @@ expected = naive.max_pooling(x, top[2:], *window)
 np.testing.assert_array_equal(best, expected[0])
 np.testing.assert_array_equal(mask, expected[1])
 
-pooled = Convolution2D(18, 5, 8, 8, 11, (3, 3))
+pooled = Convolution2D(18, 5, 8, 8, 11, (3, 3), plain=True)
 assert pooled.can_pool and pooled.can_spread
 x, y, dy = random(18, 5, 8, 8), np.empty((18, 11, 6, 6), np.float32), random(18, 11, 3, 3)
 pooled.forward(x, w, bias, y)
