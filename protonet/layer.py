@@ -118,13 +118,39 @@ class Layer:
         """Tell whether :meth:`forward_finished` is there for a finish of that kind.
 
         Args:
-            kind: what :meth:`maps_channels` returns, or "pool" for :meth:`forward_pooled`.
+            kind: what :meth:`maps_channels` returns, "pool" for :meth:`forward_pooled`, or
+                "backward" for :meth:`backward_finished`.
         """
         return False
 
     def forward_finished(self, bottom: list[Blob], top: list[Blob], finish: Finish) -> None:
         """Write what ``finish`` makes of what :meth:`forward` would have written."""
         raise NotImplementedError
+
+    def rewrite(self, bottom: list[Blob], top: list[Blob]) -> None:
+        """Write what :meth:`forward` would have in the last forward pass, and change nothing else.
+
+        For tops that :meth:`forward_finished` went without and that somebody needs after all.
+        """
+        self.forward(bottom, top)
+
+    def backward_finished(self, top: list[Blob], bottom: list[Blob], finish: Finish) -> Any:
+        """Overwrite the gradient of the bottom, from that of a top by :meth:`forward_finished`.
+
+        That of the top becomes the one of values before the slope, as the layer with the slope
+        leaves it in place.
+
+        Returns:
+            the gradients of the factor and the shift of ``finish``, (channels,) float64 each.
+        """
+        raise NotImplementedError
+
+    def add_map_gradients(self, factor: Any, shift: Any) -> None:
+        """Add to the gradients of the parameters those of what :meth:`channel_map` returned.
+
+        Args:
+            factor, shift: (channels,) float64 each.
+        """
 
     def pools_squares(self, bottom: list[Blob]) -> bool:
         """Tell whether the layer keeps the largest values of windows of 2 x 2 side by side."""

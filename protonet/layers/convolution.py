@@ -41,7 +41,9 @@ class Convolution(BaseConvolution):
         self._forward(bottom, top)
 
     def can_finish(self, bottom: list[Blob], kind: str) -> bool:
-        return len(bottom) == 1 and self._axis == 1 and isinstance(self._maths.maths, Convolution2D)
+        if kind == "backward" or len(bottom) > 1 or self._axis != 1:
+            return False
+        return isinstance(self._maths.maths, Convolution2D)
 
     def forward_finished(self, bottom: list[Blob], top: list[Blob], finish: Finish) -> None:
         self._forward(bottom, top, finish)

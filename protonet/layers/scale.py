@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from protonet.blob import Blob
-from protonet.kernels.affine import affine, affine_backward
+from protonet.kernels.affine import Sums, affine, affine_backward
 from protonet.kernels.finish import Finish
 from protonet.layer import register
 from protonet.layers._span import Spanning
@@ -55,6 +55,13 @@ class Scale(Spanning):
     def channel_map(self) -> Finish:
         s = self.blobs[0].values
         return Finish(s, self.blobs[1].values if self._has_bias() else np.zeros_like(s))
+
+    def add_map_gradients(self, factor: Sums, shift: Sums) -> None:
+        for blob, gradient, wanted in zip(
+            self.blobs, (factor, shift), self.param_propagate_down, strict=False
+        ):
+            if wanted:
+                blob.diff[...] += gradient
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         scale, own = self._scale(bottom), len(bottom) == 1
