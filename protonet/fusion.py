@@ -2,7 +2,9 @@
 
 A convolution writes each of its sums once. What follows it and treats every value by itself or by
 its channel (BatchNorm with running statistics, Scale, ReLU) is done to the sum before that, and
-costs no pass over memory. Blobs in between that nobody can ask for get no values, and no memory.
+costs no pass over memory. So are Scale and ReLU to what BatchNorm writes, with any statistics, and
+these three go backward as one, too. Blobs in between that nobody can ask for get no values, and no
+memory: see :class:`LeftOut` for when they are needed after all.
 
 Where nobody looks at a pass, pooling is done to the sums of a convolution, too, and its gradient to
 what the convolution reads: see :func:`pooled`.
@@ -22,7 +24,7 @@ from protonet.plan import Step
 
 @dataclass(frozen=True)
 class Chain:
-    """Steps that run forward as one; mostly just one.
+    """Steps that run forward as one, and maybe backward; mostly just one.
 
     Attributes:
         steps: in order. The first computes, the others only finish what it writes.
@@ -56,9 +58,23 @@ class Chain:
             mask = last.layer.mask(last.top[0].shape)
             first.layer.backward_pooled(last.top, first.bottom, mask)
             return
+        if _go_back_as_one(self.steps):
+            others = self.steps[1:]
+            gradients = first.layer.backward_finished(last.top, first.bottom, _finish(others))
+            for step in others:
+                step.layer.add_map_gradients(*gradients)
+            return
         for step in reversed(self.steps):
             if step.backward:
                 step.layer.backward(step.top, step.propagate_down, step.bottom)
+
+    def left_out(self) -> list[Step]:
+        """Return the steps whose tops get no values."""
+        return [
+            earlier
+            for earlier, later in zip(self.steps, self.steps[1:], strict=False)
+            if earlier.top[0] is not later.top[0]
+        ]
 
     def complete(self, backward: bool) -> None:
         """Write what passes left out because it is pooled; ``backward``: its gradient, too.
@@ -96,8 +112,9 @@ def chains(steps: list[Step], visible: Iterable[Blob]) -> list[Chain]:
     for step in steps:
         if found and _finishes(found[-1].steps, step):
             source, target = step.bottom[0], step.top[0]
-            hidden = id(source) not in read and readers[id(source)] == 1 and not step.backward
-            if source is target or hidden:
+            hidden = id(source) not in read and readers[id(source)] == 1
+            joined = [*found[-1].steps, step]
+            if (source is target or hidden) and _can_go_back(joined):
                 found[-1].steps.append(step)
                 continue
         found.append(Chain([step]))
@@ -139,14 +156,32 @@ def _readers(steps: Iterable[Step]) -> dict[int, int]:
     return readers
 
 
-def skipped(found: list[Chain]) -> set[int]:
-    """Return the ids of the blobs that a pass by chains leaves without values."""
-    return {
-        id(earlier.top[0])
-        for chain in found
-        for earlier, later in zip(chain.steps, chain.steps[1:], strict=False)
-        if earlier.top[0] is not later.top[0]
-    }
+class LeftOut:
+    """Which blobs have no values because a pass by chains went without them.
+
+    Args:
+        found: the chains.
+    """
+
+    def __init__(self, found: list[Chain]) -> None:
+        self._writers = {
+            id(step.top[0]): chain.left_out() for chain in found for step in chain.left_out()
+        }
+        self._now: set[int] = set()
+
+    def passed(self) -> None:
+        """The chains run forward, all of them."""
+        self._now.update(self._writers)
+
+    def written(self, blobs: Iterable[Blob]) -> None:
+        """These blobs have got their values."""
+        self._now.difference_update(map(id, blobs))
+
+    def writers(self, blobs: Iterable[Blob]) -> list[Step]:
+        """Return the steps to :meth:`~Layer.rewrite`, in order, for these blobs to have values."""
+        wanted = [blob for blob in blobs if id(blob) in self._now]
+        steps = [step for blob in wanted for step in self._writers[id(blob)]]
+        return [step for step in steps if id(step.top[0]) in self._now]
 
 
 def _finishes(chain: list[Step], step: Step) -> bool:
@@ -163,6 +198,27 @@ def _finishes(chain: list[Step], step: Step) -> bool:
         return False
     # nothing but the sum itself is multiplied: a rectified one is not
     return len(chain) == 1 or last.layer.maps_channels(last.bottom) != "slope"
+
+
+def _can_go_back(steps: list[Step]) -> bool:
+    """Whether no step needs, going backward, what a chain of these leaves out."""
+    left_out = {id(step.top[0]) for step in Chain(steps).left_out()}
+    needed = any(step.backward and id(step.bottom[0]) in left_out for step in steps[1:])
+    return not needed or _go_back_as_one(steps)
+
+
+def _go_back_as_one(steps: list[Step]) -> bool:
+    """Whether a chain has one backward pass for all of its steps."""
+    head, *others = steps
+    if not others or not head.layer.can_finish(head.bottom, "backward"):
+        return False
+    if not all(step.backward and step.propagate_down[0] for step in steps):
+        return False
+    kinds = [step.layer.maps_channels(step.bottom) for step in others]
+    # In place the sign of the top decides on the slope, and the gradient of the top is free.
+    rectified = others[-1]
+    in_place = kinds[-1] != "slope" or rectified.top[0] is rectified.bottom[0]
+    return in_place and kinds in (["affine"], ["affine", "slope"], ["slope"])
 
 
 def _then(first: Finish, second: Finish) -> Finish:

@@ -15,7 +15,7 @@ import numpy as np
 from protonet import fillers, random
 from protonet.blob import Array, Blob, Shape, aligned_zeros
 from protonet.errors import GraphError, LabelError, ProtonetError, ShapeError, did_you_mean
-from protonet.fusion import Chain, chains, pooled, skipped
+from protonet.fusion import Chain, LeftOut, chains, pooled
 from protonet.graph import build_graph
 from protonet.layer import TEST, Layer
 from protonet.plan import Param, Plan, Step, build_plan
@@ -50,7 +50,8 @@ class Net:
         params: layer name -> its parameter blobs.
         layers: the layer objects in order.
         inputs, outputs: names of blobs.
-        hidden_chains: the layers as a hidden pass runs them.
+        chains: the layers as a pass over all of them runs them.
+        hidden_chains: the same, for a hidden pass.
         stateful: those of the layers that may have a state to resume from.
         learnable: the parameters that own their storage, as ``plan.Param``.
         debug_info: describes each pass where the file has ``debug_info``, else None.
@@ -103,14 +104,13 @@ class Net:
         self.stateful = [
             layer for layer in self.layers if type(layer).resume_state is not Layer.resume_state
         ]
-        self._chains = chains(self.steps, self.blobs.values())
+        self.chains = chains(self.steps, self.blobs.values())
         if keep is not None:
-            self._storage = share_out(self._chains, self.blobs.values())
+            self._storage = share_out(self.chains, self.blobs.values())
             for layer in self.layers:
                 layer.spare = True
-        self._skipped = skipped(self._chains)
-        self._missing: set[int] = set()
-        self.hidden_chains = pooled(self._chains)
+        self._left_out = LeftOut(self.chains)
+        self.hidden_chains = pooled(self.chains)
         # whether the last backward pass was hidden; None if its forward pass was not, either
         self._hidden: bool | None = None
         self._allocate(share_with)
@@ -305,14 +305,16 @@ class Net:
             self._place_blobs()
         self._hidden = None
         if indices in (None, everything) and not (before or after or self.debug_info):
-            self._missing = set(self._skipped)
             self._hidden = False if hidden else None
-            return sum(map(self._run_chain, self.hidden_chains if hidden else self._chains))
+            self._left_out.passed()
+            return sum(map(self._run_chain, self.hidden_chains if hidden else self.chains))
         loss = 0.0
-        for i in self._with_missing(everything if indices is None else indices):
+        for i in everything if indices is None else indices:
+            self.write_left_out(self.steps[i].bottom)
             for hook in before:
                 hook(i)
             loss += self._run_chain(Chain([self.steps[i]]))
+            self._left_out.written(self.steps[i].top)
             if self.debug_info is not None:
                 self.debug_info.forward(self.steps[i])
             for hook in after:
@@ -326,16 +328,13 @@ class Net:
             return
         self.reshape()
         self._planned = shapes
-        self._storage = share_out(self._chains, self.blobs.values())
+        self._storage = share_out(self.chains, self.blobs.values())
         self._storage.lend()
 
     def _run_chain(self, chain: Chain) -> float:
         """Run layers as one and return the weighted sum of their losses."""
         for step in chain.steps:
-            for blob, shape in zip(step.bottom, step.seen, strict=True):
-                if blob.shape != shape:
-                    self._reshape(step)
-                    break
+            self._fit(step)
         try:
             chain.forward()
         except LabelError as error:
@@ -351,15 +350,12 @@ class Net:
                     loss += float(np.vdot(blob.values, blob.diff))
         return loss
 
-    def _with_missing(self, indices: Iterable[int]) -> Iterator[int]:
-        """Yield layers to run, each after those that write what it reads and a pass skipped."""
-        for i in indices:
-            first = i
-            while any(id(blob) in self._missing for blob in self.steps[first].bottom):
-                first -= 1
-            for j in range(first, i + 1):
-                self._missing.difference_update(id(blob) for blob in self.steps[j].top)
-                yield j
+    def write_left_out(self, blobs: Iterable[Blob]) -> None:
+        """Write those of these blobs that the last pass left out as no name leads to them."""
+        for step in self._left_out.writers(blobs):
+            self._fit(step)
+            step.layer.rewrite(step.bottom, step.top)
+            self._left_out.written(step.top)
 
     def run_backward(self, indices: Iterable[int] | None = None, hidden: bool = False) -> None:
         """Run the backward pass of layers by index, all in reverse by default.
@@ -370,15 +366,19 @@ class Net:
         if self._storage is not None:
             raise GraphError(f"net '{self.name}' does not keep all blobs: it only runs forward")
         before, after = self._before["backward"], self._after["backward"]
-        if hidden and self._hidden is not None and not (before or after or self.debug_info):
-            self._hidden = True
-            for chain in reversed(self.hidden_chains):
+        everything = range(len(self.steps) - 1, -1, -1)
+        if indices in (None, everything) and not (before or after or self.debug_info):
+            hidden = hidden and self._hidden is not None
+            if hidden:
+                self._hidden = True
+            for chain in reversed(self.hidden_chains if hidden else self.chains):
                 chain.backward()
             return
-        for i in reversed(range(len(self.steps))) if indices is None else indices:
+        for i in everything if indices is None else indices:
             step = self.steps[i]
             if not step.backward:
                 continue
+            self.write_left_out(step.bottom)
             for hook in before:
                 hook(i)
             step.layer.backward(step.top, step.propagate_down, step.bottom)
@@ -404,6 +404,11 @@ class Net:
                 record = describe(layer.consumed - layer.batch_size + error.sample)  # type: ignore[attr-defined]
                 return LabelError(f"{error}; it comes from {record}", error.sample)
         return error
+
+    def _fit(self, step: Step) -> None:
+        """Reshape a layer whose bottoms have other shapes than when it was last reshaped."""
+        if [blob.shape for blob in step.bottom] != step.seen:
+            self._reshape(step)
 
     def _reshape(self, step: Step) -> None:
         before = [blob.shape for blob in step.top]

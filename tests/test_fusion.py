@@ -49,7 +49,7 @@ def _layer_by_layer(net: Net) -> dict[str, Any]:
 def test_same_values_as_layer_by_layer(num_output: int, group: int, after: str) -> None:
     net = _net(HEAD % (num_output, group) + after)
     net.forward()
-    assert len(net._chains) == 2
+    assert len(net.chains) == 2
     fused = net.blobs["y"].data.copy()
     expected = _layer_by_layer(net)["y"]
     assert np.abs(expected).max() > 1
@@ -134,7 +134,7 @@ def test_what_gradients_need_is_kept() -> None:
 
 def test_statistics_of_the_batch_are_not_fused() -> None:
     net = _net(HEAD % (10, 1) + BATCH_NORM, phase=0)
-    assert [len(chain.steps) for chain in net._chains] == [1, 1, 1]
+    assert [len(chain.steps) for chain in net.chains] == [1, 1, 1]
 
 
 def test_a_rectified_sum_is_not_multiplied() -> None:
@@ -155,4 +155,4 @@ def test_a_scale_along_another_axis_is_not_fused() -> None:
 def test_layers_without_tops_end_a_chain() -> None:
     silence = 'layer { name: "s" type: "Silence" bottom: "x" }\n'
     net = _net(HEAD % (10, 1) + silence + RELU)
-    assert [len(chain.steps) for chain in net._chains] == [1, 1, 1, 1, 1]  # with a Split of x
+    assert [len(chain.steps) for chain in net.chains] == [1, 1, 1, 1, 1]  # with a Split of x

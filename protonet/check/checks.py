@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from protonet.errors import ProtonetError
 from protonet.graph import build_graph
 from protonet.layer import TEST, TRAIN
 from protonet.net import Net
-from protonet.plan import Plan, build_plan
+from protonet.plan import Plan, Step, build_plan
 from protonet.random import set_random_seed
 
 
@@ -87,9 +88,7 @@ def _one_iteration(net: Net) -> Iterator[Finding]:
         yield Finding(ERROR, str(error))
         return
     if not math.isfinite(loss):
-        culprit = next(
-            (s for s in net.steps for b in s.top if not np.isfinite(b.data).all()), net.steps[-1]
-        )
+        culprit = next(filter(partial(_is_broken, net), net.steps), net.steps[-1])
         yield Finding(ERROR, str(culprit.layer.error(f"its output is not finite, loss {loss:g}")))
         return
     yield from _losses(net)
@@ -98,6 +97,11 @@ def _one_iteration(net: Net) -> Iterator[Finding]:
             step = next(s for s in net.steps if any(b is param.blob for b in s.layer.blobs))
             text = f"parameter {param.index} gets no gradient from the first batch"
             yield Finding(WARNING, str(step.layer.error(text)))
+
+
+def _is_broken(net: Net, step: Step) -> bool:
+    net.write_left_out(step.top)
+    return not all(np.isfinite(blob.data).all() for blob in step.top)
 
 
 def _losses(net: Net) -> Iterator[Finding]:
@@ -121,6 +125,7 @@ def _gradients(net: Net, rng: np.random.Generator, samples: int) -> Iterator[Fin
     for step in net.steps:
         if step.node.inserted:
             continue
+        net.write_left_out(step.bottom)
         result = check_gradient(step, rng, samples)
         results.append((step.node.name, result))
         if result.wrong:

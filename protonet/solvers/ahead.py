@@ -12,16 +12,15 @@ from __future__ import annotations
 import atexit
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from protonet import fillers
+from protonet.fusion import Chain
 from protonet.kernels import jit, threads, update
 from protonet.layer import Layer
 from protonet.layers.input import make_input
 from protonet.net import Net
-from protonet.plan import Step
 from protonet.schema import caffe_pb2 as pb
 from protonet.schema.read import SolverSource
 
@@ -107,22 +106,19 @@ def compile_backward(message: Any) -> None:
     threads.share = compile_only
     jit.Kernel.__call__ = compile_only  # type: ignore[assignment, method-assign]
     solver = get_solver(SolverSource.of(message))
-    steps = [step for step in solver.net.steps if step.backward]
     for kind in _FIRST:
-        _go_backward(step for step in steps if step.node.type == kind)
+        for step in solver.net.steps:
+            if step.node.type == kind:
+                _attempt(Chain([step]).backward)
     update.all_finite(solver.net.param_diff)
     solver.compute_update(0.0)
     # The first process comes from the other end.
-    _go_backward(steps)
+    for chain in solver.net.chains:
+        _attempt(chain.backward)
     for chain in solver.net.hidden_chains:
         if chain.pools:
             _attempt(chain.forward)
             _attempt(chain.backward)
-
-
-def _go_backward(steps: Iterable[Step]) -> None:
-    for step in steps:
-        _attempt(partial(step.layer.backward, step.top, step.propagate_down, step.bottom))
 
 
 def _attempt(run: Callable[[], None]) -> None:

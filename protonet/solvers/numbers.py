@@ -157,6 +157,7 @@ class Numbers:
 
 def _first_blob(net: Net) -> str:
     for step in net.steps:
+        net.write_left_out(step.top)
         for blob, ref in zip(step.top, step.node.tops, strict=False):
             if not step.node.inserted and not all_finite(blob.data.reshape(-1)):
                 return f"first in {_layer(step.layer)}, blob '{ref.name}', {_values(blob.data)}"
