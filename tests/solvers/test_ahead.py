@@ -24,6 +24,8 @@ layer { name: "conv" type: "Convolution" bottom: "x" top: "conv" convolution_par
   num_output: 20 kernel_size: 3 weight_filler { type: "xavier" } } }
 layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param {
   kernel_size: 2 stride: 2 } }
+layer { name: "bn" type: "BatchNorm" bottom: "pool" top: "pool" }
+layer { name: "scale" type: "Scale" bottom: "pool" top: "pool" }
 layer { name: "ip" type: "InnerProduct" bottom: "pool" top: "ip" inner_product_param {
   num_output: 5 weight_filler { type: "xavier" } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "loss" }
@@ -61,7 +63,9 @@ def test_a_process_compiles_what_going_backward_takes(tmp_path: Path) -> None:
         assert any(one.startswith(name) for one in compiled), compiled
     for both in ("_pooled", "_spread"):  # what does convolution and pooling at once
         assert any(one.endswith(both) for one in compiled), compiled
-    assert not any(one.startswith("softmax._forward") for one in compiled)
+    assert any(one.startswith("normalize._backward") for one in compiled), compiled
+    for other in ("softmax._forward", "affine._backward"):  # of the way forward, and not needed
+        assert not any(one.startswith(other) for one in compiled)
 
 
 def test_it_starts_when_the_first_kernel_is_in_no_cache(
