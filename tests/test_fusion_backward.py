@@ -11,7 +11,7 @@ from protonet.check.checks import check_net
 from protonet.errors import NotFiniteError
 from protonet.fusion import chains
 from protonet.kernels import threads
-from protonet.layer import TRAIN
+from protonet.layer import TEST, TRAIN
 from protonet.net import Net
 from protonet.schema.read import parse_net, parse_solver
 from protonet.solvers import get_solver
@@ -35,7 +35,9 @@ def relu(blob: str = "y", more: str = "") -> str:
     return f'layer {{ name: "relu" type: "ReLU" bottom: "{blob}" top: "{blob}" {more} }}\n'
 
 
-def make(layers: str, shape: tuple[int, ...] = (3, 5, 9, 7), head: str = "") -> Net:
+def make(
+    layers: str, shape: tuple[int, ...] = (3, 5, 9, 7), head: str = "", phase: int = TRAIN
+) -> Net:
     """Return a net of Power, y = 2 x, and these layers on y; gradients reach x."""
     dims = " ".join(f"dim: {n}" for n in shape)
     text = f"""
@@ -43,7 +45,7 @@ def make(layers: str, shape: tuple[int, ...] = (3, 5, 9, 7), head: str = "") -> 
       layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ {dims} }} }} }}
       layer {{ name: "twice" type: "Power" bottom: "x" top: "y" power_param {{ scale: 2 }} }}
       """
-    net = Net(parse_net(text + layers), TRAIN)
+    net = Net(parse_net(text + layers), phase)
     rng = np.random.default_rng(11)
     net.blobs["x"].data[...] = rng.standard_normal(shape) + 3
     for name, blobs in net.params.items():
@@ -117,6 +119,26 @@ def test_same_as_layer_by_layer(
 
 def watched_and_gone(layers: str, shape: tuple[int, ...] = (3, 5, 9, 7), passes: int = 1) -> Net:
     return go(watched(make(layers, shape)), passes)
+
+
+def test_only_one_scale_goes_back_with_the_rest() -> None:
+    layers = bn() + scale() + scale(name="again") + relu()
+    net = go(make(layers))
+    assert [step.layer.name for step in net.chains[-3].steps] == ["bn", "scale"]
+    assert_close(net, watched_and_gone(layers))
+
+
+@pytest.mark.parametrize("phase", [TRAIN, TEST])
+def test_forward_only(phase: int) -> None:
+    """Without a loss nobody wants a gradient: any number of scales is one pass with the rest."""
+    found = []
+    for prepare in (lambda net: net, watched):
+        net = make(bn() + scale() + scale(name="again") + relu(), head=" ", phase=phase)
+        prepare(net).forward()
+        found.append([blob.data.copy() for blob in (net.blobs["y"], *net.params["bn"])])
+        assert [len(chain.steps) for chain in net.chains] == [1, 1, 4]
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
 def test_against_the_formulas() -> None:
