@@ -314,7 +314,7 @@ def test_training_is_the_same(more: str) -> None:
 
 
 def test_what_is_not_finite_is_found_where_it_began() -> None:
-    solver = get_solver(parse_solver(SOLVER % ""))
+    solver = get_solver(parse_solver(SOLVER % "snapshot_after_train: false"))
     solver.net.params["c1"][1].data.fill(1e37)  # their sum is too large
     with pytest.raises(NotFiniteError, match=r"first in .*layer 'bn1' \(BatchNorm\)"):
         solver.step(1)
