@@ -9,6 +9,7 @@ import io
 import os
 from collections.abc import Callable
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -172,14 +173,15 @@ def datum(data: bytes) -> None:
     from protonet.data.datum import decode_datum
 
     raw = np.frombuffer(data, np.uint8)
-    y, labels = np.zeros((1, 1, 28, 28), np.float32), np.zeros(1, np.float32)
+    shape = (1, 28, 28)
+    y, labels = np.zeros(shape, np.float32), np.zeros(1, np.float32)
     done = transform_records(
-        raw, np.array([raw.size]), (1, 28, 28), np.empty((0, 0, 0), np.float32), 1.0, 0, False,
-        np.zeros((1, 3), np.uint64), y, labels,
+        raw, np.array([0]), np.array([raw.size]), shape, shape, np.empty(0, np.float32), 1.0, 0,
+        False, np.zeros((1, 3), np.uint64), y.reshape(-1), labels,
     )  # fmt: skip
     image, label = decode_datum(data, lambda: "record", None)
     if done:
-        assert np.array_equal(image.astype(np.float32), y[0], equal_nan=True)
+        assert np.array_equal(image.astype(np.float32), y, equal_nan=True)
         assert np.float32(label) == labels[0]
 
 
@@ -285,6 +287,8 @@ def _database(name: str, data: bytes, others: dict[str, bytes]) -> None:
             if seen > 2**24:
                 break
         source.describe(0)
+        together = list(source.take_from(0)(100))
+        assert together == list(islice(source.values(), len(together)))
         del source
 
 

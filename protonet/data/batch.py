@@ -16,7 +16,7 @@ import numpy as np
 
 from protonet.blob import aligned_zeros
 from protonet.data.datum import decode_datum
-from protonet.data.source import Cursor, Source
+from protonet.data.source import Cursor, Source, Values
 from protonet.data.transformer import Shape3, Transformer, skip_draws
 from protonet.errors import DataError
 from protonet.kernels.jit import kernel
@@ -70,7 +70,7 @@ class DatumReader:
         self._skip = skip
         self._before_kernel = before_kernel
         self._shape: Shape3 = (0, 0, 0)  # of the images of the batch before
-        self._mean = np.empty((0, 0, 0), np.float32)
+        self._mean = np.empty(0, np.float32)
         self.seek(0)
 
     def seek(self, record: int) -> None:
@@ -95,27 +95,29 @@ class DatumReader:
             self._read_each(values, draws, batch)
         return self._size
 
-    def _read_fast(self, values: list[bytes], draws: Any, batch: Batch) -> bool:
+    def _read_fast(self, values: Values, draws: Any, batch: Batch) -> bool:
         if self._shape[0] == 0:
             return False
         t = self._transformer
-        batch.reshape(self._size, *t.output_shape(self._shape))
-        ends = np.fromiter(map(len, values), np.int64, len(values)).cumsum()
+        cut = t.output_shape(self._shape)
+        batch.reshape(self._size, *cut)
         done = transform_records(
-            np.frombuffer(b"".join(values), np.uint8),
-            ends,
+            values.memory,
+            values.starts,
+            values.ends,
             self._shape,
+            cut,
             self._mean,
             t.scale,
             t.crop,
             t.mirror,
             draws,
-            batch.data,
+            batch.data.reshape(-1),
             batch.labels,
         )
         return bool(done == len(values))
 
-    def _read_each(self, values: list[bytes], draws: Any, batch: Batch) -> None:
+    def _read_each(self, values: Values, draws: Any, batch: Batch) -> None:
         plain = True
         for i, value in enumerate(values):
 
@@ -134,7 +136,7 @@ class DatumReader:
             plain = plain and image.shape == shape
             batch.labels[i] = label
         self._shape = shape if plain else (0, 0, 0)
-        self._mean = self._transformer.mean(shape)
+        self._mean = self._transformer.mean(shape).reshape(-1)
 
 
 @kernel("inline")
@@ -194,13 +196,16 @@ def read_fields(x: Any, i: int, end: int, fields: Any) -> bool:
 
 
 @kernel(
-    "int64(Array(uint8, 1, 'C', readonly=True), int64[::1], UniTuple(int64, 3), float32[:,:,::1],"
-    "float32, int64, boolean, uint64[:,::1], float32[:,:,:,::1], float32[::1])"
+    "int64(Array(uint8, 1, 'C', readonly=True), int64[::1], int64[::1], UniTuple(int64, 3),"
+    "UniTuple(int64, 3), float32[::1], float32, int64, boolean, uint64[:,::1], float32[::1],"
+    "float32[::1])"
 )
 def transform_records(
-    records: Any,
+    memory: Any,
+    starts: Any,
     ends: Any,
     shape: Shape3,
+    cut: Any,
     mean: Any,
     scale: float,
     crop: int,
@@ -211,52 +216,52 @@ def transform_records(
 ) -> int:
     """Parse and transform a batch of Datums. Returns the number done before one was not plain.
 
-    records: (bytes,) uint8, one after the other; ends: (N,) where each ends; shape: (C, H, W)
-    of every image; mean: (C, H, W), (C, 1, 1) or (0, 0, 0); crop: NO_CROP, CENTRE, RANDOM;
-    draws: (N, DRAWS); outputs y: (N, C, h, w) and labels: (N,).
+    memory: (bytes,) uint8; starts, ends: (N,) where in it each Datum is; shape: (C, H, W)
+    of every image; cut: (C, h, w) of what is taken of it; mean: (C * H * W,), (C,) or (0,);
+    crop: NO_CROP, CENTRE, RANDOM; draws: (N, DRAWS); outputs y: (N * C * h * w,) and labels: (N,).
     """
     C, H, W = shape
-    h, w = y.shape[2], y.shape[3]
-    whole_mean = mean.shape[1] == H and mean.shape[2] == W
+    _, h, w = cut
+    whole_mean = mean.size == C * H * W
+    channels, rows, length = C, h, w
     one_float = np.empty(1, np.float32)
     bits = one_float.view(np.uint8)
     fields = np.empty(7, np.int64)
-    start = np.int64(0)
     for n in range(ends.size):
-        if not read_fields(records, start, ends[n], fields):
+        if not read_fields(memory, starts[n], ends[n], fields):
             return n
         if fields[1] != C or fields[2] != H or fields[3] != W or fields[0] < C * H * W:
             return n
-        start = ends[n]
         labels[n] = fields[5]
         top, left = (H - h) // 2, (W - w) // 2
         if crop == 2:
             top = np.int64(draws[n, 1] % np.uint64(H - h + 1))
             left = np.int64(draws[n, 2] % np.uint64(W - w + 1))
         flip = mirror and (draws[n, 0] & np.uint64(1)) != 0
-        for c in range(C):
-            for r in range(h):
+        for c in range(channels):
+            for r in range(rows):
                 at = (c * H + top + r) * W + left
-                row = y[n, c, r]
+                to = ((n * C + c) * h + r) * w
+                row = y[to : to + length]
                 if fields[4]:
-                    pixels = records[fields[4] + at : fields[4] + at + w]
-                    for k in range(w):
-                        row[k] = pixels[k]
+                    values = memory[fields[4] + at : fields[4] + at + length]
+                    for k in range(length):
+                        row[k] = values[k]
                 else:
-                    for k in range(w):
+                    for k in range(length):
                         for b in range(4):
-                            bits[b] = records[fields[6] + 5 * (at + k) + b]
+                            bits[b] = memory[fields[6] + 5 * (at + k) + b]
                         row[k] = one_float[0]
                 if mean.size == 0:
-                    for k in range(w):
+                    for k in range(length):
                         row[k] = row[k] * scale
                 elif whole_mean:
-                    for k in range(w):
-                        row[k] = (row[k] - mean[c, top + r, left + k]) * scale
+                    for k in range(length):
+                        row[k] = (row[k] - mean[at + k]) * scale
                 else:
-                    for k in range(w):
-                        row[k] = (row[k] - mean[c, 0, 0]) * scale
+                    for k in range(length):
+                        row[k] = (row[k] - mean[c]) * scale
                 if flip:
-                    for k in range(w // 2):
-                        row[k], row[w - 1 - k] = row[w - 1 - k], row[k]
+                    for k in range(length // 2):
+                        row[k], row[length - 1 - k] = row[length - 1 - k], row[k]
     return ends.size

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from protonet.data.lmdb_pages import LmdbPages
-from protonet.data.source import Record, Source
+from protonet.data.lmdb_pages import LmdbPages, Run
+from protonet.data.source import Record, Source, Values
 from protonet.errors import DataError
 
 
@@ -41,6 +41,30 @@ class LmdbSource(Source):
 
     def values(self) -> Iterator[bytes]:
         return (value for _, value in self._pass(False, True))
+
+    def take_from(self, record: int) -> Callable[[int], Values]:
+        pages = self._pages
+        runs = pages.runs()
+        run: Run | None = None
+        at = 0
+
+        def take(count: int) -> Values:
+            nonlocal run, at
+            try:
+                while run is None or at >= run.starts.size:
+                    following = next(runs, None)
+                    if following is None:
+                        return Values.of([])
+                    run, at = following, 0
+                places = pages.places(run, slice(at, at + count))
+            except DataError as error:
+                raise self._error(error) from None
+            at += count
+            return Values(pages.memory, *places)
+
+        while record > 0 and (skipped := len(take(record))):
+            record -= skipped
+        return take
 
     def _error(self, error: DataError) -> DataError:
         return DataError(f"source '{self.path}' (lmdb) {error}")

@@ -11,13 +11,44 @@ import itertools
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
 from weakref import WeakValueDictionary
+
+import numpy as np
 
 from protonet.errors import DataError
 
 Record = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values of records, in memory that a kernel can read.
+
+    Attributes:
+        memory: (bytes,) uint8, not to be written to.
+        starts, ends: (N,) int64, where each value is in it.
+    """
+
+    memory: np.ndarray[Any, np.dtype[Any]]
+    starts: np.ndarray[Any, np.dtype[Any]]
+    ends: np.ndarray[Any, np.dtype[Any]]
+
+    @classmethod
+    def of(cls, values: list[bytes]) -> Values:
+        """Lay values one after the other."""
+        sizes = np.fromiter(map(len, values), np.int64, len(values))
+        ends = sizes.cumsum()
+        return cls(np.frombuffer(b"".join(values), np.uint8), ends - sizes, ends)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True):
+            yield self.memory[start:end].tobytes()
 
 
 class Source(ABC):
@@ -49,7 +80,16 @@ class Source(ABC):
 
     @abstractmethod
     def values(self) -> Iterator[bytes]:
-        """One pass over the values alone: the fast way."""
+        """One pass over the values alone."""
+
+    def take_from(self, record: int) -> Callable[[int], Values]:
+        """Begin a pass at a record, to read many at a time.
+
+        Returns:
+            A function that returns the next values: at most so many; none after the last one.
+        """
+        values = itertools.islice(self.values(), record, None)
+        return lambda count: Values.of(list(itertools.islice(values, count)))
 
     def first(self) -> bytes:
         """Return the value of the first record.
@@ -79,45 +119,47 @@ class Cursor:
     def __init__(self, source: Source, start: int = 0) -> None:
         self.source = source
         self.index = start
-        self._pass: Iterator[bytes] | None = None
+        self._take: Callable[[int], Values] | None = None
 
-    def take(self, count: int) -> list[bytes]:
+    def take(self, count: int) -> Values:
         """Return the next ``count`` values.
 
         Raises:
             DataError: the source is empty or broken.
         """
-        values: list[bytes] = []
-        while len(values) < count:
-            if self._pass is None:
-                self._pass = self._begin()
-            got = list(itertools.islice(self._pass, count - len(values)))
-            values += got
-            self.index += len(got)
-            if len(values) < count:
+        parts: list[Values] = []
+        left = count
+        while left > 0:
+            if self._take is None:
+                self._take = self._begin()
+            got = self._take(left)
+            if len(got) == 0:
                 self._wrap()
-        return values
+                continue
+            parts.append(got)
+            self.index += len(got)
+            left -= len(got)
+        return parts[0] if len(parts) == 1 else Values.of([v for part in parts for v in part])
 
     def describe(self, back: int) -> str:
         """Return how messages name the record taken ``back`` records before the next one."""
         index = self.index - back
         return self.source.describe(index if index >= 0 else index % len(self.source))
 
-    def _begin(self) -> Iterator[bytes]:
-        """Return a pass whose next value is that of record ``index``, around the source."""
-        if self.index == 0:
-            return self.source.values()
-        count = len(self.source)
-        if count == 0:
-            self.source.first()
-        self.index %= count
-        return itertools.islice(self.source.values(), self.index, None)
+    def _begin(self) -> Callable[[int], Values]:
+        """Begin a pass at record ``index``, around the source."""
+        if self.index > 0:
+            count = len(self.source)
+            if count == 0:
+                self.source.first()
+            self.index %= count
+        return self.source.take_from(self.index)
 
     def _wrap(self) -> None:
         if self.index == 0:
             self.source.first()
         self.index = 0
-        self._pass = None
+        self._take = None
 
 
 _open_sources: WeakValueDictionary[str, Source] = WeakValueDictionary()

@@ -114,9 +114,9 @@ def test_same_folder_twice_is_one_handle(database: Any, kind: str) -> None:
     one, two = open_source(folder), open_source(os.path.join(folder, "."))
     assert one is two
     first, second = Cursor(one), Cursor(two)
-    assert first.take(2) == [b"a", b"b"]
-    assert second.take(3) == [b"a", b"b", b"c"]
-    assert first.take(2) == [b"c", b"a"]
+    assert list(first.take(2)) == [b"a", b"b"]
+    assert list(second.take(3)) == [b"a", b"b", b"c"]
+    assert list(first.take(2)) == [b"c", b"a"]
 
 
 @pytest.mark.parametrize("name", [name for name, _ in RECORDED])
