@@ -224,6 +224,8 @@ def transform_records(
     _, h, w = cut
     whole_mean = mean.size == C * H * W
     channels, rows, length = C, h, w
+    if h == H and w == W and not mirror and (whole_mean or mean.size == 0):
+        channels, rows, length = 1, 1, C * H * W  # nothing tells the rows apart
     one_float = np.empty(1, np.float32)
     bits = one_float.view(np.uint8)
     fields = np.empty(7, np.int64)
