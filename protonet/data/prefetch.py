@@ -62,7 +62,7 @@ class Prefetcher(Generic[B]):
     def give_back(self, batch: B) -> None:
         """Let a batch be filled again."""
         if self._circle is not None:
-            self._circle.empty.put(batch)
+            self._circle.give_back(batch)
 
     def seek(self, record: int) -> None:
         """Continue with the record that comes after so many."""
@@ -81,45 +81,59 @@ class _Circle:
 
     def __init__(self, reader: Any, start: int, batches: list[Any]) -> None:
         self.process = os.getpid()
-        self.empty: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._empty: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
         self._filled: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._error: BaseException | None = None
-        for batch in batches:
-            self.empty.put(batch)
+        self._used: list[Any] = []  # to be filled again
+        self._together = max(1, len(batches) // 2)
+        self._empty.put(batches)
         stopping = threading.Event()
         thread = threading.Thread(
             target=_fill,
-            args=(reader, start, self.empty, self._filled, stopping),
+            args=(reader, start, self._empty, self._filled, stopping),
             name="protonet-prefetch",
             daemon=True,
         )
         # Runs at the latest when nobody refers to this object any more, or at exit.
-        self.stop = weakref.finalize(self, _stop, self.process, thread, self.empty, stopping)
+        self.stop = weakref.finalize(self, _stop, self.process, thread, self._empty, stopping)
         thread.start()
 
     def take(self) -> tuple[Any, int]:
         if self._error is None:
+            if self._used and self._filled.empty():
+                self._send()
             got = self._filled.get()
             if not isinstance(got, BaseException):
                 return got
             self._error = got
         raise self._error
 
+    def give_back(self, batch: Any) -> None:
+        # Training drives the thread's code and data out of the caches: for a small batch, waking
+        # up costs more than reading. So half of the batches go to it together.
+        self._used.append(batch)
+        if len(self._used) >= self._together:
+            self._send()
+
+    def _send(self) -> None:
+        self._empty.put(self._used)
+        self._used = []
+
 
 def _fill(
     reader: Any,
     start: int,
-    empty: queue.SimpleQueue[Any],
+    empty: queue.SimpleQueue[list[Any]],
     filled: queue.SimpleQueue[Any],
     stopping: threading.Event,
 ) -> None:
     try:
         reader.seek(start)
         while True:
-            batch = empty.get()
-            if stopping.is_set():
-                return
-            filled.put((batch, reader.read(batch)))
+            for batch in empty.get():
+                if stopping.is_set():
+                    return
+                filled.put((batch, reader.read(batch)))
     except BaseException as error:  # raised again by take()
         filled.put(error)
 
@@ -127,11 +141,11 @@ def _fill(
 def _stop(
     process: int,
     thread: threading.Thread,
-    empty: queue.SimpleQueue[Any],
+    empty: queue.SimpleQueue[list[Any]],
     stopping: threading.Event,
 ) -> None:
     if os.getpid() == process:
         stopping.set()
-        empty.put(None)
+        empty.put([None])
         if thread is not threading.current_thread():
             thread.join()

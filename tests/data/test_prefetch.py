@@ -62,6 +62,18 @@ def test_order(depth: int, pause: float) -> None:
     source.close()
 
 
+def test_batches_may_be_kept(prefetchers: Callable[[], int]) -> None:
+    """All but the one that was given back can be out at once."""
+    source = Prefetcher(Counting(), [[] for _ in range(6)])
+    assert take(source) == 0
+    kept = [source.take() for _ in range(6)]
+    assert [batch[0] for batch in kept] == list(range(3, 21, 3))
+    for batch in kept:
+        source.give_back(batch)
+    assert [take(source) for _ in range(9)] == list(range(21, 48, 3))
+    source.close()
+
+
 def test_seek_and_close_go_on_exactly(prefetchers: Callable[[], int]) -> None:
     source = Prefetcher(Counting(), [[], [], []])
     assert [take(source) for _ in range(2)] == [0, 3]
