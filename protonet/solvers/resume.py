@@ -16,6 +16,7 @@ import os
 import random as python_random
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,28 @@ def path_of(state: _Path) -> Path:
     """Return the file that belongs to a .solverstate or .solverstate.h5."""
     name = os.path.basename(state).removesuffix(".h5").removesuffix(".solverstate")
     return Path(state).with_name(name + SUFFIX)
+
+
+@contextmanager
+def begun(path: Path) -> Iterator[None]:
+    """Mark a snapshot as not whole while its files are written, until :func:`write`.
+
+    A run that is killed meanwhile leaves the mark. Its first snapshot could be taken for one of
+    Caffe's otherwise.
+
+    Raises:
+        OutputError: the mark cannot be written.
+    """
+    new = not path.exists()
+    if new:
+        with written_beside(path) as file:
+            file.write(f"{_HEAD}\n".encode())
+    try:
+        yield
+    except BaseException:
+        if new:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def write(path: _Path, state: State, files: list[Path]) -> None:

@@ -431,11 +431,12 @@ class Solver:
         weights = self.snapshot_prefix.with_name(f"{stem}.caffemodel{suffix}")
         state = self.snapshot_prefix.with_name(f"{stem}.solverstate{suffix}")
         self.reporter.snapshotting(weights, state)
-        self.net.save(weights, diffs=self.param.snapshot_diff)
-        save_state(self, state, weights)
         beside = resume.path_of(state)
-        self.keep.add(self.iter, [weights, state, beside])
-        resume.write(beside, position or resume.captured(self), [weights, state])
+        with resume.begun(beside):
+            self.net.save(weights, diffs=self.param.snapshot_diff)
+            save_state(self, state, weights)
+            self.keep.add(self.iter, [weights, state, beside])
+            resume.write(beside, position or resume.captured(self), [weights, state])
         self.last_snapshot = weights, state
         self.keep.prune()
         return weights, state

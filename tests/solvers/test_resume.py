@@ -11,7 +11,13 @@ from places import REFERENCE
 
 import protonet
 from protonet import random
-from protonet.errors import LabelError, NotFiniteError, PrototxtError, SnapshotError
+from protonet.errors import (
+    LabelError,
+    NotFiniteError,
+    OutputError,
+    PrototxtError,
+    SnapshotError,
+)
 from protonet.schema.read import parse_solver
 from protonet.solvers import resume, solver_types
 from protonet.watch.reporter import Reporter
@@ -242,6 +248,38 @@ def test_the_latest_whole_snapshot(here, suffix, harm):
     else:
         assert len(damaged) == 1
         assert "run_iter_6" in damaged[0]
+
+
+def test_a_first_snapshot_that_broke_off(here, monkeypatch):
+    """What a run leaves that is killed then: all that a snapshot of Caffe's has, but it is none."""
+    solver, write = solver_of(SOURCES["dummy"] + NET), resume.write
+    killed = here / "killed"
+    killed.mkdir()
+
+    def killed_before(*args):
+        for file in here.glob("run_iter_0.*"):
+            shutil.copy(file, killed)
+        write(*args)
+
+    monkeypatch.setattr(resume, "write", killed_before)
+    solver.snapshot()
+    assert (killed / "run_iter_0.solverstate").exists()
+    state, damaged = resume.latest(killed / "run")
+    assert state is None
+    assert damaged == [f"{killed / 'run_iter_0.protonetstate'}: damaged, or cut off at 24 bytes"]
+    assert resume.latest(here / "run") == (here / "run_iter_0.solverstate", [])
+
+
+def test_a_snapshot_that_cannot_be_written_leaves_nothing(here, monkeypatch):
+    solver = solver_of(SOURCES["dummy"] + NET)
+
+    def full(*args):
+        raise OutputError("disk full")
+
+    monkeypatch.setattr(resume, "write", full)
+    with pytest.raises(OutputError):
+        solver.snapshot()
+    assert not (here / "run_iter_0.protonetstate").exists()
 
 
 def test_nothing_whole(here):
