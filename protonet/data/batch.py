@@ -198,7 +198,8 @@ def read_fields(x: Any, i: int, end: int, fields: Any) -> bool:
 @kernel(
     "int64(Array(uint8, 1, 'C', readonly=True), int64[::1], int64[::1], UniTuple(int64, 3),"
     "UniTuple(int64, 3), float32[::1], float32, int64, boolean, uint64[:,::1], float32[::1],"
-    "float32[::1])"
+    "float32[::1])",
+    allocates=True,
 )
 def transform_records(
     memory: Any,

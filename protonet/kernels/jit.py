@@ -18,6 +18,7 @@ import gc
 import hashlib
 import inspect
 import logging
+import operator
 import os
 import threading
 import types
@@ -32,6 +33,8 @@ from protonet.errors import ProtonetError
 _FASTMATH = {"contract", "reassoc", "nsz"}
 
 _log = logging.getLogger("protonet")
+_found: dict[Any, Any] = {}
+_OPERATORS = frozenset(f for f in vars(operator).values() if callable(f))
 _when_cold: Callable[[], None] | None = None
 _lock = threading.RLock()
 
@@ -48,12 +51,14 @@ class Kernel:
         names: dict[str, Any] | None = None,
         reorder: bool = True,
         shared: bool = False,
+        allocates: bool = False,
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
         self._signature = signature
         self._inline = inline
         self._shared = shared
+        self._allocates = allocates
         self._variant = variant
         self._names = names or {}
         self._reorder = reorder
@@ -68,8 +73,9 @@ class Kernel:
         It is compiled and cached by itself, under a name that ends in ``label``.
         """
         return Kernel(
-            self._function, self._signature, self._inline, label, names, self._reorder, self._shared
-        )
+            self._function, self._signature, self._inline, label, names, self._reorder,
+            self._shared, self._allocates,
+        )  # fmt: skip
 
     def compile(self) -> Callable[..., Any]:
         """Compile now, or load from the cache, and return the compiled function."""
@@ -77,7 +83,7 @@ class Kernel:
             return self._compiled
         with _lock:
             if self._compiled is None:
-                with _no_garbage_collection():
+                with _no_garbage_collection(), _operators_found_once():
                     self._compiled = self._build()
             return self._compiled
 
@@ -133,12 +139,13 @@ class Kernel:
             "error_model": "numpy",
             "fastmath": _FASTMATH if self._reorder else {"contract"},
             "no_cfunc_wrapper": True,  # not called from C, nor helpers from Python: less to compile
+            "_nrt": self._allocates,  # else no references need be counted: less to compile
         }
         signature = self._signature
         if self._inline or self._shared:
             inner = njit(no_cpython_wrapper=True, **options)(function)
             if self._inline:
-                return inner
+                return _for_any_value(inner)
             function, signature = _forking(function, inner, signature)
         folder = self._cache_folder()
         if not folder.exists():
@@ -183,6 +190,18 @@ class Kernel:
         return plain
 
 
+def _for_any_value(inner: Any) -> Any:
+    """Have a helper compiled for the types of its arguments alone.
+
+    Numba would compile it once more for each place that calls it with a constant.
+    """
+    from numba.core.types import unliteral
+
+    find = inner.get_call_template
+    inner.get_call_template = lambda args, kws: find(tuple(map(unliteral, args)), kws)
+    return inner
+
+
 def _bounds(function: Callable[..., Any]) -> int:
     """Return how many are the last arguments of a shared kernel: lo, hi and maybe worker."""
     code = function.__code__
@@ -218,7 +237,7 @@ def _forking(
 
 
 def kernel(
-    signature: str, reorder: bool = True, shared: bool = False
+    signature: str, reorder: bool = True, shared: bool = False, allocates: bool = False
 ) -> Callable[[Callable[..., Any]], Kernel]:
     """Decorate a plain-loop function as a kernel.
 
@@ -230,11 +249,12 @@ def kernel(
         shared: threads share its loop: its last arguments are lo and hi, the part of the loop to
             do, or lo, hi and worker, which tells their scratch memory apart. It is called by
             ``threads.share``.
+        allocates: it makes arrays, or assigns one to a part of another.
     """
 
     def decorate(function: Callable[..., Any]) -> Kernel:
         inline = signature == "inline"
-        return Kernel(function, signature, inline=inline, reorder=reorder, shared=shared)
+        return Kernel(function, signature, inline, "", None, reorder, shared, allocates)
 
     return decorate
 
@@ -288,6 +308,40 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
+@contextlib.contextmanager
+def _operators_found_once() -> Iterator[None]:
+    """Remember meanwhile what an operator does to numbers of some types.
+
+    Numba looks that up anew, among all operators of its name, at each place and for each round of
+    its inference of types.
+    """
+    from numba.core.types import Boolean, Float, Integer, Literal
+    from numba.core.types.functions import Function
+
+    if "get_call_type" in vars(Function):  # within another one
+        yield
+        return
+    find = Function.get_call_type
+
+    def remember(self: Any, context: Any, args: Any, kws: Any) -> Any:
+        plain = not kws and self.typing_key in _OPERATORS
+        for kind in args if plain else ():
+            plain = plain and isinstance(kind, (Boolean, Float, Integer))
+            plain = plain and not isinstance(kind, Literal)
+        if not plain:
+            return find(self, context, args, kws)
+        found = _found.get((self, args))
+        if found is None:
+            found = _found[self, args] = find(self, context, args, kws)
+        return found
+
+    Function.get_call_type = remember  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del Function.get_call_type
+
+
 @functools.cache
 def cache_folder() -> Path:
     """Return the folder of all compiled kernels.
@@ -309,7 +363,8 @@ def when_cold(action: Callable[[], None]) -> Iterator[None]:
     global _when_cold
     _when_cold = action
     try:
-        yield
+        with _no_garbage_collection():  # once for all of them
+            yield
     finally:
         _when_cold = None
 

@@ -128,7 +128,8 @@ def max_forward(x: Array, window: Window, y: Array, mask: Mask) -> None:
     if window == SQUARES:
         from protonet.kernels import pooling_squares
 
-        threads.share(pooling_squares.max_forward, len(xs), xs, ys, masks, grain=_grain(x))
+        forward = pooling_squares.FORWARD[_cut(xs, ys)]
+        threads.share(forward, len(xs), xs, ys, masks, grain=_grain(x))
         return
     forward = _max_forward
     if window.stride[1] <= 2:
@@ -144,10 +145,16 @@ def max_backward(dy: Array, mask: Mask, window: Window, dx: Array) -> None:
     if window == SQUARES:
         from protonet.kernels import pooling_squares
 
-        threads.share(pooling_squares.max_backward, len(dxs), dys, masks, dxs, grain=_grain(dx))
+        backward = pooling_squares.BACKWARD[_cut(dxs, dys)]
+        threads.share(backward, len(dxs), dys, masks, dxs, grain=_grain(dx))
         return
     flat = dxs.reshape(len(dxs), -1)
     threads.share(_max_backward, len(dxs), dys, masks, flat, grain=_grain(dx))
+
+
+def _cut(planes: Array, windows: Array) -> bool:
+    """Return whether windows of 2 x 2 reach past the planes, or leave something out."""
+    return planes.shape[1:] != (2 * windows.shape[1], 2 * windows.shape[2])
 
 
 def average_forward(x: Array, window: Window, y: Array) -> None:

@@ -17,6 +17,7 @@ from protonet.kernels.simd_pooling import (
 
 whole: Any = None  # of simd_pooling, for LANES windows and for fewer
 part: Any = None
+CUT = False  # whether windows reach past the image, which then are done one by one
 
 
 @kernel("inline")
@@ -50,14 +51,6 @@ largest_rows = _uncut.variant("_forward", whole=largest_squares, part=largest_sq
 spread_rows = _uncut.variant("_backward", whole=spread_squares, part=spread_squares_part)
 
 
-@kernel("inline")
-def _spare(image: Array, values: Array, p: int, hi: int) -> int:
-    """Return how many windows lie in images p to hi - 1, less LANES; none if any is cut."""
-    height, width = values.shape[1], values.shape[2]
-    exact = image.shape[2] == 2 * width and image.shape[1] == 2 * height
-    return (hi - p) * height * width - LANES if exact else -1
-
-
 @kernel("void(float32[:,:,::1], float32[:,:,::1], int32[:,:,::1], int64, int64)", shared=True)
 def max_forward(x: Array, y: Array, mask: Mask, lo: int, hi: int) -> None:
     """Write y and mask of images lo to hi - 1."""
@@ -65,28 +58,37 @@ def max_forward(x: Array, y: Array, mask: Mask, lo: int, hi: int) -> None:
     for p in range(lo, hi):
         largest_rows(
             x.ctypes.data + p * H * W * 4, W, H // 2, 0, y.ctypes.data + p * height * width * 4,
-            mask.ctypes.data + p * height * width * 4, width, _spare(x, y, p, hi),
+            mask.ctypes.data + p * height * width * 4, width,
+            -1 if CUT else (hi - p) * height * width - LANES,
         )  # fmt: skip
-        for i in range(height):
-            for j in range(W // 2 if i < H // 2 else 0, width):
-                largest(x[p], y[p], mask[p], i, j, 2, 2, 2, 2, 0, 0)
+        if CUT:
+            for i in range(height):
+                for j in range(W // 2 if i < H // 2 else 0, width):
+                    largest(x[p], y[p], mask[p], i, j, 2, 2, 2, 2, 0, 0)
 
 
 @kernel("void(float32[:,:,::1], int32[:,:,::1], float32[:,:,::1], int64, int64)", shared=True)
 def max_backward(dy: Array, mask: Mask, dx: Array, lo: int, hi: int) -> None:
     """Write dx of images lo to hi - 1."""
     H, W, height, width = dx.shape[1], dx.shape[2], dy.shape[1], dy.shape[2]
-    flat = dx.reshape(dx.shape[0], H * W)
     for p in range(lo, hi):
         spread_rows(
             dx.ctypes.data + p * H * W * 4, W, H // 2, 0, dy.ctypes.data + p * height * width * 4,
-            mask.ctypes.data + p * height * width * 4, width, _spare(dx, dy, p, hi),
+            mask.ctypes.data + p * height * width * 4, width,
+            -1 if CUT else (hi - p) * height * width - LANES,
         )  # fmt: skip
-        for h in range(H if W % 2 == 1 else 0):
-            dx[p, h, W - 1] = 0
-        for w in range(W if H % 2 == 1 else 0):
-            dx[p, H - 1, w] = 0
-        for i in range(height):
-            for j in range(W // 2 if i < H // 2 else 0, width):
-                if mask[p, i, j] >= 0:
-                    flat[p, mask[p, i, j]] = dy[p, i, j]
+        if CUT:
+            flat = dx[p].reshape(H * W)
+            for h in range(H if W % 2 == 1 else 0):
+                dx[p, h, W - 1] = 0
+            for w in range(W if H % 2 == 1 else 0):
+                dx[p, H - 1, w] = 0
+            for i in range(height):
+                for j in range(W // 2 if i < H // 2 else 0, width):
+                    if mask[p, i, j] >= 0:
+                        flat[mask[p, i, j]] = dy[p, i, j]
+
+
+# By whether there are windows that are cut.
+FORWARD = {False: max_forward, True: max_forward.variant("_cut", CUT=True)}
+BACKWARD = {False: max_backward, True: max_backward.variant("_cut", CUT=True)}

@@ -102,8 +102,7 @@ def forward(
             before = first[n] if t == 0 else h[t - 1, n]
             kept, again, factor = h_before[t, n], rows[(n - begin) * H :], cont[t, n]
             for j in range(H):
-                kept[j] = factor * before[j]
-            again[:H] = kept
+                kept[j] = again[j] = factor * before[j]
         product(rows, H, packed, width, sums, hi - lo, runs[worker])
         for n in range(begin, end):
             added = sums[(n - begin) * width : (n - begin + 1) * width]
@@ -144,7 +143,8 @@ def backward(
             cell_back(
                 z[t, n], cont[t, n], cells[t, n], cells[t + 1, n], h[t, n], whole, dz[t, n], dc[n]
             )
-            rows[(n - begin) * Z : (n - begin + 1) * Z] = dz[t, n]
+            for j in range(Z):
+                rows[(n - begin) * Z + j] = dz[t, n, j]
         if t > 0:
             product(rows, Z, packed, width, sums, hi - lo, runs[worker])
 

@@ -110,14 +110,12 @@ def _plus(code: Code, total: Value | None, factor: Fraction, value: Value) -> Va
     return code.multiply_add(constant, value, total)
 
 
-(_A2, _G5, _B), (_A4, _G3, _) = matrices(2), matrices(4)
+(_A2, _, _B), (_A4, _, _) = matrices(2), matrices(4)
 from_inputs, to_inputs, add_to_inputs = (
     _times(_B), _times(_transposed(_B)), _times(_transposed(_B), add=True)
 )  # fmt: skip
 from_outputs_2, to_outputs_2 = _times(_A2), _times(_transposed(_A2))
 from_outputs_4, to_outputs_4 = _times(_A4), _times(_transposed(_A4))
-from_weights_5, to_weights_5 = _times(_G5), _times(_transposed(_G5))
-from_weights_3, to_weights_3 = _times(_G3), _times(_transposed(_G3))
 
 LANE_ROWS, LANE_COLUMNS = LANES // 4, 4
 _ROW = ir.VectorType(ir.FloatType(), LANE_COLUMNS)

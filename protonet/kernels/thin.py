@@ -35,7 +35,8 @@ def times(a: Array, b: Array, c: Array, bias: Array, keep: bool, lo: int, hi: in
     for m in range(M):
         sums = c[m, lo:hi]
         if not keep:
-            sums[:] = added
+            for n in range(sums.size):
+                sums[n] = added[n]
     whole = K // 4 * 4
     for k in range(0, whole, 4):
         row0, row1, row2, row3 = b[k, lo:hi], b[k + 1, lo:hi], b[k + 2, lo:hi], b[k + 3, lo:hi]

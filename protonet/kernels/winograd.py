@@ -9,6 +9,7 @@ would come near a hundred-thousandth of the largest result.
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,15 +18,15 @@ from protonet.blob import Array
 from protonet.kernels import cpu, scratch, threads, winograd_plan
 from protonet.kernels.direct import NOWHERE, TILES, by_lane
 from protonet.kernels.finish import PLAIN, Finish
+from protonet.kernels.gemm import multiply
 from protonet.kernels.pooling import Mask
 from protonet.kernels.weight_gradient_plan import Geometry
-from protonet.kernels.winograd_plan import N, Plan, SumPlan
+from protonet.kernels.winograd_plan import Plan, SumPlan
 
 if TYPE_CHECKING:
     from protonet.kernels.winograd_kernels import Kernels
 
 MOST_CHANNELS = 256
-GRAIN = 2048  # pairs of channels whose weights are worth a thread of their own
 
 _NONE, _ONES = np.empty(0, np.float32), np.ones(16, np.float32)
 
@@ -38,27 +39,22 @@ class Winograd:
         work: the multiply-adds of a direct way that would take as long.
     """
 
-    def __init__(self, g: Geometry, plan: Plan, turned: bool, back: bool) -> None:
+    def __init__(self, g: Geometry, plan: Plan, turned: bool = False) -> None:
         """Take a plan.
 
         Args:
             turned: the gradient of the data is meant, and g is the convolution of dy that it is.
-            back: it is meant, and g is the convolution that it belongs to.
         """
-        self._geometry, self._plan, self._turned, self._back = g, plan, turned, back
+        self._geometry, self._plan, self._turned = g, plan, turned
         self.weights, self.work = plan.weights, plan.work
 
     def pack(self, w: Array, packed: Array) -> None:
         """Transform the weights. packed: at least (weights,)."""
-        g, taps = self._geometry, self._geometry.kernel[0] ** 2
-        targets, sources = g.O // g.group, g.C // g.group
-        steps = (taps, targets * taps) if self._turned else (sources * taps, taps)
-        threads.share(
-            _kernels(g).transform_weights, g.O,
-            w.reshape(-1), packed, targets, sources, *steps, self._turned,
-            scratch.each("staged", (taps + N * N) * cpu.lanes()), self._plan.numbers,
-            grain=max(1, GRAIN // sources),
-        )  # fmt: skip
+        matrix = _kernel_matrix(self._geometry.kernel[0])
+        if self._turned:
+            matrix = np.ascontiguousarray(matrix[:, ::-1])
+        points = packed[: len(matrix) * w.size // matrix.shape[1]].reshape(len(matrix), -1)
+        multiply(matrix, w.reshape(-1, matrix.shape[1]), points, trans_b=True)
 
     def can_pool(self) -> bool:
         """Return whether :meth:`run` takes a mask."""
@@ -74,29 +70,23 @@ class Winograd:
         mask: Mask | None = None,
     ) -> None:
         """Write the target: as Direct.run, but going back there is no bias, finish or mask."""
-        kernels, plan, g = _kernels(self._geometry), self._plan, self._geometry
-        ways, staged = kernels.convolve, scratch.each("staged", plan.scratch)
-        if self._back:
-            threads.share(
-                kernels.convolve_back[plan.rows, plan.columns], plan.items,
-                source.reshape(-1), packed, target.reshape(-1), staged, plan.numbers,
-            )  # fmt: skip
-            return
+        kernels, plan, group = _kernels(self._geometry), self._plan, self._geometry.group
+        ways = kernels.convolve
         if mask is not None:
             plan, ways = self._pooled_plan, kernels.convolve_pooled
-            staged = scratch.each("staged", plan.scratch)
-        depth = cpu.lanes()
-        starts = g.group * int(plan.numbers[winograd_plan.RESULT_PIXEL]) // 4
+        starts = group * int(plan.numbers[winograd_plan.RESULT_PIXEL]) // 4
         threads.share(
             ways[plan.rows, plan.columns], plan.items,
-            source.reshape(-1), packed, *by_lane(starts, g.group, depth, bias, finish),
+            source.reshape(-1), packed, *by_lane(starts, group, cpu.lanes(), bias, finish),
             target.reshape(-1), NOWHERE if mask is None else mask.reshape(-1),
-            staged, plan.numbers,
+            scratch.each("staged", plan.scratch), plan.numbers,
         )  # fmt: skip
 
     @functools.cached_property
     def _pooled_plan(self) -> Plan:
-        return winograd_plan.forward(self._geometry, cpu.lanes(), TILES[cpu.registers()], True)
+        return winograd_plan.forward(
+            self._geometry, cpu.lanes(), TILES[cpu.registers()], pooled=True
+        )
 
 
 class WinogradSums:
@@ -115,21 +105,29 @@ class WinogradSums:
     def add(self, x: Array, dy: Array, dw: Array, db: Array | None, mask: Mask | None) -> None:
         """Add to dw, and to db if that is given. mask: None, see ``can_spread``."""
         assert mask is None
-        g, plan, kernels = self._geometry, self._plan, _kernels(self._geometry)
-        taps, outputs, channels = g.kernel[0] ** 2, g.O // g.group, g.C // g.group
-        sums = scratch.get("sums", plan.sums)
-        parts, slices = plan.numbers[[winograd_plan.SUMS_PARTS, winograd_plan.SUMS_SLICES]]
+        g, plan = self._geometry, self._plan
+        parts, points, *shape = plan.sums
+        sums = scratch.get("sums", math.prod(plan.sums))[: math.prod(plan.sums)]
+        of_bias = np.empty((parts, *shape[:2], 0 if db is None else 4), np.float32)
+        items = parts * g.group * int(plan.numbers[winograd_plan.SUMS_SLICES])
         threads.share(
-            kernels.sum_products, int(parts * slices) * g.group,
-            x.reshape(-1), dy.reshape(-1), sums, db is not None, _ONES,
+            _kernels(g).sum_products, items,
+            x.reshape(-1), dy.reshape(-1), sums, of_bias.reshape(-1), _ONES,
             scratch.each("staged", plan.scratch), plan.numbers, plan.of_x, plan.of_dy,
         )  # fmt: skip
-        threads.share(
-            kernels.add_sums, g.O,
-            sums, dw.reshape(-1), _NONE if db is None else db, outputs, channels,
-            scratch.each("staged", (taps + N * N + taps + 1) * cpu.lanes()), plan.numbers,
-            grain=max(1, GRAIN // channels),
-        )  # fmt: skip
+        whole, *others = sums.reshape(parts, points, -1)
+        for part in others:
+            whole += part
+        matrix, outputs, channels = _kernel_matrix(g.kernel[0]), g.O // g.group, g.C // g.group
+        if shape == [g.group, outputs, channels]:
+            multiply(whole, matrix, dw.reshape(-1, matrix.shape[1]), trans_a=True, keep=True)
+        else:
+            padded = np.empty((*shape, matrix.shape[1]), np.float32)
+            multiply(whole, matrix, padded.reshape(-1, matrix.shape[1]), trans_a=True)
+            grouped = dw.reshape(g.group, outputs, channels, -1)
+            grouped += padded[:, :outputs, :channels]
+        if db is not None:
+            db += of_bias[..., :outputs, 0].sum(axis=0).reshape(-1)
 
 
 def find(g: Geometry, backward: bool) -> Winograd | None:
@@ -141,14 +139,15 @@ def find(g: Geometry, backward: bool) -> Winograd | None:
         return None
     lanes, tiles = cpu.lanes(), TILES[cpu.registers()]
     if not backward:
-        return Winograd(g, winograd_plan.forward(g, lanes, tiles), turned=False, back=False)
+        return Winograd(g, winograd_plan.forward(g, lanes, tiles))
     reach = g.kernel[0] - 1
     pad = (reach - g.pad[0], reach - g.pad[1])
     turned = g._replace(C=g.O, O=g.C, size=g.output, output=g.size, pad=pad)
-    found = Winograd(turned, winograd_plan.forward(turned, lanes, tiles), turned=True, back=False)
-    plan = winograd_plan.backward(g, lanes, tiles)
-    if plan is not None and plan.work < found.work:
-        return Winograd(g, plan, turned=False, back=True)
+    plan = winograd_plan.forward(turned, lanes, tiles, turned=True)
+    found = Winograd(turned, plan, turned=True)
+    other = winograd_plan.backward(g, lanes, tiles)
+    if other is not None and other.work < found.work:
+        return Winograd(g, other)
     return found
 
 
@@ -156,6 +155,15 @@ def find_sums(g: Geometry) -> WinogradSums | None:
     """Return the way to the gradient of the weights. None: there is none like this."""
     plan = winograd_plan.sums(g, cpu.lanes()) if winograd_plan.fits(g) else None
     return None if plan is None else WinogradSums(g, plan)
+
+
+@functools.cache
+def _kernel_matrix(r: int) -> Array:
+    """Return what a kernel of r x r, flat, is multiplied by: (points, r * r)."""
+    from protonet.kernels.simd_winograd import matrices
+
+    G = np.array(matrices(winograd_plan.OUTPUTS[r])[1], np.float64)
+    return np.kron(G, G).astype(np.float32)
 
 
 def _kernels(g: Geometry) -> Kernels:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from protonet.blob import Array
 from protonet.kernels import simd, simd_winograd
-from protonet.kernels.correlation import finish, pool_out, square, stage, write_out
+from protonet.kernels.correlation import finish, pool_out, stage, write_out
 from protonet.kernels.correlation_plan import (
     GROUPS,
     IMAGES,
@@ -26,6 +26,7 @@ from protonet.kernels.pooling import Mask
 from protonet.kernels.simd import LANES, VECTOR_BYTES
 from protonet.kernels.simd_winograd import LANE_COLUMNS, LANE_ROWS, sum_lanes
 from protonet.kernels.winograd_plan import (
+    BACK,
     BAND,
     BETWEEN,
     CHUNK,
@@ -37,13 +38,14 @@ from protonet.kernels.winograd_plan import (
     PRODUCT_POINT,
     PRODUCT_TILE,
     PRODUCTS,
-    RESULT_LEFT,
-    RESULT_TOP,
-    RESULT_WIDTH,
+    REACH,
+    RESULT_INSIDE,
+    RESULT_ROW,
     RUN,
     STEP,
     SUMS_BANDS,
     SUMS_DY,
+    SUMS_OUTPUTS,
     SUMS_PARTS,
     SUMS_POINT,
     SUMS_ROW,
@@ -51,8 +53,10 @@ from protonet.kernels.winograd_plan import (
     TARGET_HEIGHT,
     TILES_ACROSS,
     TILES_DOWN,
+    WEIGHT_GROUP,
     WEIGHT_POINT,
-    WEIGHT_ROW,
+    WEIGHT_SOURCE,
+    WEIGHT_TARGET,
     N,
 )
 
@@ -63,7 +67,8 @@ tile: Any = None
 take: Any = None  # of simd_winograd's, from values to points
 give: Any = None  # from points to values, along the first axis
 store: Any = None  # and along the second
-_take_dy: Any = None
+_take_dy: Any = None  # _take and _give of a gradient's two sides
+_give_dx: Any = None
 
 _POINT = N * VECTOR_BYTES  # of what is between the two axes: from one row to the next
 _ONES = N + 1  # the point 1, 1, which sees all of a tile alike
@@ -93,18 +98,16 @@ def _take(staged: int, base: int, first: int, count: int, numbers: Ints) -> None
 
 @kernel("inline")
 def _multiply(
-    staged: int, weights: int, row: int, step: int, count: int, start: int, start_row: int,
-    numbers: Ints,
+    staged: int, weights: int, count: int, start: int, numbers: Ints
 ) -> None:  # fmt: skip
     """Write the products of count tiles.
 
     Args:
         weights: address of those of the group.
-        row, step: from the weights of one target channel to the next, and of one source channel.
-        start: vectors that are added to the results, ``start_row`` bytes apart.
+        start: address of the vectors that are added to the results, one for each target channel.
     """
     blocks = (numbers[TARGET_CHANNELS] + ROWS - 1) // ROWS
-    run = numbers.ctypes.data + 8 * RUN
+    run, row = numbers.ctypes.data + 8 * RUN, numbers[WEIGHT_TARGET]
     nothing = staged + numbers[BETWEEN]
     for p in range(N * N):
         a = weights + p * numbers[WEIGHT_POINT]
@@ -112,11 +115,11 @@ def _multiply(
         out = staged + numbers[PRODUCTS] + p * numbers[PRODUCT_POINT]
         begin, begin_row = nothing, 0
         if p == _ONES:
-            begin, begin_row = start, start_row
+            begin, begin_row = start, VECTOR_BYTES
         for block in range(0, blocks * ROWS, ROWS):
             for t in range(0, count, COLUMNS):
                 tile(
-                    a + block * row, row, step,
+                    a + block * row, row, numbers[WEIGHT_SOURCE],
                     b + t * numbers[INPUT_TILE], numbers[INPUT_TILE], VECTOR_BYTES,
                     run, 1, begin + block * begin_row, begin_row, 0,
                     out + t * numbers[PRODUCT_TILE] + block * VECTOR_BYTES,
@@ -155,13 +158,16 @@ def convolve(
     source: Array, weights: Array, start: Array, factor: Array, shift: Array, slope: float,
     target: Array, mask: Mask, memory: Array, numbers: Ints, lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
-    """Do items lo to hi - 1 of a convolution: as correlation.correlate."""
+    """Do items lo to hi - 1 of a convolution, or of the gradient of its data.
+
+    Args: as those of correlation.correlate.
+    """
     scratch = memory[worker]
     staged = scratch.ctypes.data
-    groups, outputs = numbers[GROUPS], numbers[TARGET_CHANNELS]
+    groups, outputs, back = numbers[GROUPS], numbers[TARGET_CHANNELS], numbers[BACK] != 0
     across, down, band_rows = numbers[TILES_ACROSS], numbers[TILES_DOWN], numbers[BAND]
     bands, pixel = (down + band_rows - 1) // band_rows, numbers[RESULT_PIXEL]
-    width, height = numbers[TARGET_WIDTH], numbers[TARGET_HEIGHT]
+    width, height, row = numbers[TARGET_WIDTH], numbers[TARGET_HEIGHT], numbers[RESULT_ROW]
     for item in range(lo, hi):
         base, place = item % bands * band_rows, item // bands
         group, image = place % groups, place // groups * LANES
@@ -173,141 +179,59 @@ def convolve(
         end = min(down, base + band_rows)
         for top in range(base, end, numbers[CHUNK]):
             bottom = min(end, top + numbers[CHUNK])
-            last = bottom * M - numbers[MARGIN_TOP] + R - 1
+            last = bottom * M - numbers[MARGIN_TOP] + numbers[REACH]
             stage(source_at, scratch, ready, last, offset, images, numbers)
             ready = last
+            if back:  # tiles are added to what is there
+                _clear(scratch, numbers[RESULT], ((bottom - top) * M + R - 1) * row)
             for first in range(top * across, bottom * across, numbers[STEP]):
                 count = min(numbers[STEP], bottom * across - first)
-                _take(staged, base, first, count, numbers)
+                if back:
+                    _take_dy(staged, base, first, count, numbers)
+                else:
+                    _take(staged, base, first, count, numbers)
                 _clear(scratch, numbers[BETWEEN], VECTOR_BYTES)
                 _multiply(
-                    staged, weights.ctypes.data + group * N * N * numbers[WEIGHT_POINT],
-                    numbers[WEIGHT_ROW], 4, count,
-                    start.ctypes.data + group * pixel, VECTOR_BYTES, numbers,
+                    staged, weights.ctypes.data + group * numbers[WEIGHT_GROUP], count,
+                    start.ctypes.data + group * pixel, numbers,
                 )  # fmt: skip
                 for t in range(count):
                     y, x = (first + t) // across - top, across - 1 - (first + t) % across
-                    to = staged + numbers[RESULT] + (y * M * width + x * M) * pixel
-                    _give(staged, t, to, width * pixel, numbers)
-            begin, stop = top * M * width, min(height, bottom * M) * width
+                    to = staged + numbers[RESULT] + y * M * row + x * M * pixel
+                    if back:
+                        _give_dx(staged, t, to, row, numbers)
+                    else:
+                        _give(staged, t, to, row, numbers)
+            begin, stop = top * M, height if bottom == down else bottom * M
             finish(
-                scratch, numbers[RESULT] // 4, stop - begin, pixel // 4, pixel // 4,
+                scratch, numbers[RESULT] // 4, (stop - begin) * width, pixel // 4, pixel // 4,
                 factor, shift, group * pixel // 4, slope,
             )  # fmt: skip
-            write_out(
-                staged + numbers[RESULT], target.ctypes.data + target_at,
-                mask.ctypes.data + target_at, begin, stop, 0, outputs, images, numbers,
-            )  # fmt: skip
-
-
-@kernel(
-    "void(float32[::1], float32[::1], float32[::1], float32[:,::1], int64[::1], int64, int64,"
-    " int64)",
-    shared=True,
-)
-def convolve_back(
-    source: Array, weights: Array, target: Array, memory: Array, numbers: Ints, lo: int, hi: int,
-    worker: int,
-) -> None:  # fmt: skip
-    """Do items lo to hi - 1 of a gradient of the data.
-
-    Args:
-        source, target: dy and dx, flat.
-        weights: as those of :func:`convolve`.
-    """
-    scratch = memory[worker]
-    staged = scratch.ctypes.data
-    groups, outputs = numbers[GROUPS], numbers[TARGET_CHANNELS]
-    across, down, pixel = numbers[TILES_ACROSS], numbers[TILES_DOWN], numbers[RESULT_PIXEL]
-    width, height = numbers[TARGET_WIDTH], numbers[TARGET_HEIGHT]
-    row = numbers[RESULT_WIDTH] * pixel
-    for item in range(lo, hi):
-        group, image = item % groups, item // groups * LANES
-        images = min(LANES, numbers[IMAGES] - image)
-        at = source.ctypes.data
-        at += (image * groups + group) * numbers[SOURCE_CHANNELS] * numbers[SOURCE_PLANE]
-        stage(at, scratch, 0, down * M, 0, images, numbers)
-        _clear(scratch, numbers[RESULT], (down * M + R - 1) * row)
-        for first in range(0, down * across, numbers[STEP]):
-            count = min(numbers[STEP], down * across - first)
-            _take(staged, 0, first, count, numbers)
-            _clear(scratch, numbers[BETWEEN], VECTOR_BYTES)
-            _multiply(
-                staged, weights.ctypes.data + group * N * N * numbers[WEIGHT_POINT],
-                4, numbers[WEIGHT_ROW], count, staged + numbers[BETWEEN], 0, numbers,
-            )  # fmt: skip
-            for t in range(count):
-                y, x = (first + t) // across, across - 1 - (first + t) % across
-                to = staged + numbers[RESULT] + y * M * row + x * M * pixel
-                _give(staged, t, to, row, numbers)
-        at = staged + numbers[RESULT] + numbers[RESULT_TOP] * row + numbers[RESULT_LEFT] * pixel
-        target_at = target.ctypes.data
-        target_at += (image * groups + group) * outputs * numbers[TARGET_PLANE]
-        # Rows of results lie together where nothing is between them.
-        together = height if numbers[RESULT_WIDTH] == width else 1
-        for y in range(0, height, together):
-            write_out(
-                at + y * row, target_at, 0, y * width, (y + together) * width, 0, outputs, images,
-                numbers,
-            )  # fmt: skip
-
-
-@kernel(
-    "void(float32[::1], float32[::1], int64, int64, int64, int64, boolean, float32[:,::1],"
-    " int64[::1], int64, int64, int64)",
-    shared=True,
-)
-def transform_weights(
-    w: Array, weights: Array, targets: int, sources: int, target_step: int, source_step: int,
-    turned: bool, memory: Array, numbers: Ints, lo: int, hi: int, worker: int,
-) -> None:  # fmt: skip
-    """Write the weights of target channels lo to hi - 1, of all groups, by points.
-
-    Args:
-        w: flat; the taps of one pair of channels lie together.
-        targets, sources: channels of a group.
-        target_step, source_step: from one of them to the next in w, in values.
-        turned: whether the taps are taken from the last to the first.
-    """
-    staged = memory[worker].ctypes.data
-    between = staged + R * R * VECTOR_BYTES
-    begin, step = staged, VECTOR_BYTES
-    if turned:
-        begin, step = staged + (R * R - 1) * VECTOR_BYTES, -VECTOR_BYTES
-    for target in range(lo, hi):
-        group, row = target // targets, target % targets
-        to = weights.ctypes.data + group * N * N * numbers[WEIGHT_POINT]
-        to += row * numbers[WEIGHT_ROW]
-        at = w.ctypes.data + (group * targets * sources * R * R + row * target_step) * 4
-        for c in range(0, sources, LANES):
-            for k in range(0, R * R, LANES):
-                square(
-                    at + (c * source_step + k) * 4, source_step * 4, min(LANES, sources - c),
-                    min(LANES, R * R - k), staged + k * VECTOR_BYTES, VECTOR_BYTES, LANES,
-                )  # fmt: skip
-            for j in range(R):
-                take(begin + j * step, R * step, between + j * VECTOR_BYTES, _POINT)
-            for i in range(N):
-                take(
-                    between + i * _POINT, VECTOR_BYTES,
-                    to + i * N * numbers[WEIGHT_POINT] + c * 4, numbers[WEIGHT_POINT],
+            # Rows that nothing lies between are written as one.
+            together = stop - begin if row == width * pixel else 1
+            for y in range(begin, stop, together):
+                write_out(
+                    staged + numbers[RESULT] + numbers[RESULT_INSIDE] + (y - begin) * row,
+                    target.ctypes.data + target_at, mask.ctypes.data + target_at,
+                    y * width, (y + together) * width, 0, outputs, images, numbers,
                 )  # fmt: skip
 
 
 @kernel(
-    "void(float32[::1], float32[::1], float32[::1], boolean, float32[::1], float32[:,::1],"
+    "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[:,::1],"
     " int64[::1], int64[::1], int64[::1], int64, int64, int64)",
     shared=True,
 )
 def sum_products(
-    x: Array, dy: Array, sums: Array, bias: bool, ones: Array, memory: Array, numbers: Ints,
+    x: Array, dy: Array, sums: Array, of_bias: Array, ones: Array, memory: Array, numbers: Ints,
     of_x: Ints, of_dy: Ints, lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
     """Sum products of x and dy, both by points, over tiles and images: items lo to hi - 1.
 
     Args:
-        sums: ``[part][group][point][output channel][input channel]``.
-        bias: whether to sum dy for it: behind the input channels, at the point that sees all of it.
+        sums: ``[part][point][group][output channel][input channel]``.
+        of_bias: sums of dy, ``[part][group][output channel][4]``, four times the same; empty if
+            they are not wanted.
         ones: LANES ones.
         numbers, of_x, of_dy: of the SumPlan.
     """
@@ -321,8 +245,9 @@ def sum_products(
     for item in range(lo, hi):
         one, group = item % slices, item // slices % groups
         part = item // slices // groups
-        target = sums.ctypes.data + item // slices * N * N * numbers[SUMS_POINT]
-        target += one * outputs * row
+        channel = group * numbers[SUMS_OUTPUTS] + one * outputs
+        target = sums.ctypes.data + part * N * N * numbers[SUMS_POINT] + channel * row
+        bias = part * groups * numbers[SUMS_OUTPUTS] + channel
         begin = part * blocks // parts
         for block in range(begin, (part + 1) * blocks // parts):
             image, top = block // bands * LANES, block % bands * band_rows
@@ -349,109 +274,46 @@ def sum_products(
                             b + c * VECTOR_BYTES, VECTOR_BYTES, of_x[INPUT_TILE],
                             count, to + c * 4, row, block == begin,
                         )  # fmt: skip
-                    if bias and p == _ONES:
+                    if of_bias.size and p == _ONES:
                         sum_lanes(
                             a + k * VECTOR_BYTES, VECTOR_BYTES, of_dy[INPUT_TILE],
-                            ones.ctypes.data, 0, 0,
-                            count, to + row - LANE_COLUMNS * 4, row, block == begin,
+                            ones.ctypes.data, 0, 0, count,
+                            of_bias.ctypes.data + (bias + k) * LANE_COLUMNS * 4, LANE_COLUMNS * 4,
+                            block == begin,
                         )  # fmt: skip
-
-
-@kernel(
-    "void(float32[::1], float32[::1], float32[::1], int64, int64, float32[:,::1], int64[::1],"
-    " int64, int64, int64)",
-    shared=True,
-)
-def add_sums(
-    sums: Array, dw: Array, db: Array, outputs: int, channels: int, memory: Array, numbers: Ints,
-    lo: int, hi: int, worker: int,
-) -> None:  # fmt: skip
-    """Add what the sums give to dw, flat, for output channels lo to hi - 1, of all groups.
-
-    Args:
-        sums: those of the first part are overwritten.
-        db: (all output channels,), or empty if it is not wanted.
-        outputs, channels: of a group.
-    """
-    scratch = memory[worker]
-    between = scratch.ctypes.data
-    taps = between + R * _POINT
-    added = R * (N + R) * LANES  # where in scratch the gradients of a pair's taps lie together
-    row, point = numbers[SUMS_ROW] // 4, numbers[SUMS_POINT] // 4
-    part = point * N * N * (dw.size // (outputs * channels * R * R))
-    for o in range(lo, hi):
-        first = o // outputs * N * N * point + o % outputs * row
-        for p in range(N * N):
-            for more in range(part, part * numbers[SUMS_PARTS], part):
-                for i in range(first + p * point, first + p * point + row):
-                    sums[i] += sums[more + i]
-        if db.size:
-            db[o] += sums[first + _ONES * point + row - LANE_COLUMNS]
-        for c in range(0, channels, LANES):
-            at, count = sums.ctypes.data + (first + c) * 4, min(LANES, channels - c)
-            for j in range(N):
-                give(at + j * point * 4, N * point * 4, between + j * VECTOR_BYTES, _POINT)
-            for i in range(R):
-                give(between + i * _POINT, VECTOR_BYTES, taps + i * R * VECTOR_BYTES, VECTOR_BYTES)
-            for k in range(0, R * R, LANES):
-                rows = min(LANES, R * R - k)
-                square(
-                    taps + k * VECTOR_BYTES, VECTOR_BYTES, rows, count,
-                    scratch.ctypes.data + (added + k) * 4, R * R * 4, rows,
-                )  # fmt: skip
-            to = (o * channels + c) * R * R
-            for i in range(count * R * R):
-                dw[to + i] += scratch[added + i]
 
 
 class Kernels(NamedTuple):
     """The kernels for one size of kernel; those that multiply, by the rows and columns of tiles."""
 
-    transform_weights: Kernel
     sum_products: Kernel
-    add_sums: Kernel
     convolve: dict[tuple[int, int], Kernel]
     convolve_pooled: dict[tuple[int, int], Kernel]
-    convolve_back: dict[tuple[int, int], Kernel]
 
 
 def _kernels(r: int) -> Kernels:
     m = OUTPUTS[r]
     sizes = {"M": m, "R": r}
     matrix = vars(simd_winograd)
-    from_inputs = _take.variant(f"_inputs_{r}", take=matrix["from_inputs"], TAKES=N, **sizes)
-    from_outputs = _take.variant(
-        f"_outputs_{r}", take=matrix[f"from_outputs_{m}"], TAKES=m, **sizes
-    )
-    outputs = matrix[f"to_outputs_{m}"]
-    to_outputs = _give.variant(f"_outputs_{r}", give=outputs, store=outputs, GIVES=m, **sizes)
-    to_inputs = _give.variant(
-        f"_inputs_{r}",
-        give=matrix["to_inputs"], store=matrix["add_to_inputs"], GIVES=N, **sizes,
-    )  # fmt: skip
-    forward, pooled, back = {}, {}, {}
+    to_outputs = matrix[f"to_outputs_{m}"]
+    sides: dict[str, Any] = {
+        "_take": _take.variant(f"_x_{r}", take=matrix["from_inputs"], TAKES=N, **sizes),
+        "_take_dy": _take.variant(f"_dy_{r}", take=matrix[f"from_outputs_{m}"], TAKES=m, **sizes),
+        "_give": _give.variant(f"_y_{r}", give=to_outputs, store=to_outputs, GIVES=m, **sizes),
+        "_give_dx": _give.variant(
+            f"_dx_{r}", give=matrix["to_inputs"], store=matrix["add_to_inputs"], GIVES=N, **sizes
+        ),
+    }
+    whole, pooled = {}, {}
     for rows, columns in ((10, 2), (8, 3), (14, 2), (7, 3), (5, 2), (4, 3)):
         name = f"{rows}x{columns}"
         multiply = _multiply.variant(
             f"_{name}", tile=getattr(simd, f"tile_{name}"), ROWS=rows, COLUMNS=columns
         )
-        label, names = f"_{r}_{name}", sizes | {"_multiply": multiply}
-        ways = {"_take": from_inputs, "_give": to_outputs}
-        forward[rows, columns] = convolve.variant(label, **names, **ways)
-        pooled[rows, columns] = convolve.variant(
-            f"{label}_pooled", **names, **ways, write_out=pool_out
-        )
-        back[rows, columns] = convolve_back.variant(
-            label, **names, _take=from_outputs, _give=to_inputs
-        )
-    return Kernels(
-        transform_weights.variant(f"_{r}", take=matrix[f"from_weights_{r}"], **sizes),
-        sum_products.variant(f"_{r}", _take=from_inputs, _take_dy=from_outputs, **sizes),
-        add_sums.variant(f"_{r}", give=matrix[f"to_weights_{r}"], **sizes),
-        forward,
-        pooled,
-        back,
-    )
+        label, names = f"_{r}_{name}", {"_multiply": multiply, **sides, **sizes}
+        whole[rows, columns] = convolve.variant(label, **names)
+        pooled[rows, columns] = convolve.variant(f"{label}_pooled", **names, write_out=pool_out)
+    return Kernels(sum_products.variant(f"_{r}", **sides, **sizes), whole, pooled)
 
 
 KERNELS = {r: _kernels(r) for r in OUTPUTS}

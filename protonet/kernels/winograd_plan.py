@@ -8,14 +8,15 @@ The maths is in simd_winograd.py: of a tile of n x n inputs, or of m x m outputs
     products  [point][tile][channel][lane]      their products with the weights, of target channels
     results   [row][column][channel][lane]      the target
 
-and the weights as ``[point][output channel][input channel]``: at each point they and the inputs
-are multiplied as matrices, in tiles held in registers (simd.py). The tiles of an image are taken
-row by row from the top, each row from the right: a last tile that reaches past the right edge
+and the weights as ``[point][group][output channel][input channel]``: at each point they and the
+inputs are multiplied as matrices, in tiles held in registers (simd.py). The tiles of an image are
+taken row by row from the top, each row from the right: a last tile that reaches past the right edge
 writes to where the row below begins, which is then written over.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,9 @@ OUTPUTS = {3: 4, 5: 2}  # by the kernel's size: outputs of a tile along an axis
 # Indices into the numbers of a plan, after those of correlation_plan. Offsets and steps: bytes.
 (
     TARGET_HEIGHT,
+    BACK,  # whether tiles are of the target of a gradient of the data, and overlap there
     MARGIN_TOP,  # source rows above the image, zero
+    REACH,  # source rows below a tile's, that it reads as well
     TILES_DOWN,
     TILES_ACROSS,
     BAND,  # rows of tiles that one item of work has
@@ -64,14 +67,15 @@ OUTPUTS = {3: 4, 5: 2}  # by the kernel's size: outputs of a tile along an axis
     INPUT_POINT,  # from one point to the next
     PRODUCT_TILE,
     PRODUCT_POINT,
-    WEIGHT_ROW,  # from one output channel to the next, at one point
+    WEIGHT_TARGET,  # in the weights, from one target channel to the next, one source channel,
+    WEIGHT_SOURCE,
+    WEIGHT_GROUP,  # one group, and one point
     WEIGHT_POINT,
-    RESULT_WIDTH,  # columns of the results, and where among them the target begins
-    RESULT_TOP,
-    RESULT_LEFT,
+    RESULT_ROW,  # from one row of results to the next, and where among them the target begins
+    RESULT_INSIDE,
     RUN,  # three numbers: the run that a tile of products sums along
     ALL,
-) = (*range(COUNT, COUNT + 20), COUNT + 23)
+) = (*range(COUNT, COUNT + 23), COUNT + 26)
 
 # Indices into SumPlan.numbers.
 (
@@ -79,10 +83,11 @@ OUTPUTS = {3: 4, 5: 2}  # by the kernel's size: outputs of a tile along an axis
     SUMS_BANDS,  # of an image
     SUMS_SLICES,  # of the output channels of a group, each an item of work
     SUMS_PARTS,  # of the images, whose sums are kept apart
+    SUMS_OUTPUTS,  # output channels of a group, padded
     SUMS_ROW,  # bytes of the sums of one output channel at one point
     SUMS_POINT,
     SUMS_ALL,
-) = range(7)
+) = range(8)
 
 CACHED_BYTES = 640 * 1024  # of inputs and products: they should stay in the cache of a core
 SUMMED_BYTES = 4 * 1024 * 1024  # of inputs of both sides that are multiplied at once
@@ -128,7 +133,8 @@ class SumPlan(NamedTuple):
     Attributes:
         numbers: see SUMS_DY and on.
         of_x, of_dy: numbers as a Plan's, of the two sides.
-        scratch, sums: float32 values of memory that is needed.
+        scratch: float32 values of scratch memory.
+        sums: the shape of the sums: parts, points, groups, output and input channels, padded.
         work: multiply-adds that would take as long.
     """
 
@@ -136,7 +142,7 @@ class SumPlan(NamedTuple):
     of_x: Ints
     of_dy: Ints
     scratch: int
-    sums: int
+    sums: tuple[int, int, int, int, int]
     work: float
 
 
@@ -147,11 +153,14 @@ def fits(g: Geometry) -> bool:
     return ones and kernel in OUTPUTS and max(g.pad) < kernel and min(g.N, *g.output) > 0
 
 
-def forward(g: Geometry, lanes: int, tiles: Tiles, pooled: bool = False) -> Plan:
+def forward(
+    g: Geometry, lanes: int, tiles: Tiles, turned: bool = False, pooled: bool = False
+) -> Plan:
     """Work out the tables of a convolution.
 
     Args:
         tiles: rows and columns to choose from, the more efficient first.
+        turned: the weights are those of a convolution whose gradient of the data this is.
         pooled: of windows of 2 x 2, that lie beside each other, only the largest results are
             written. The sizes must be even.
     """
@@ -160,6 +169,7 @@ def forward(g: Geometry, lanes: int, tiles: Tiles, pooled: bool = False) -> Plan
     _add_source(numbers, g.C // g.group, g.size, vector)
     _add_target(numbers, g.O // g.group, g.output, pooled)
     numbers[MARGIN_TOP], numbers[MARGIN_LEFT] = g.pad
+    numbers[REACH] = g.kernel[0] - 1
     numbers[STAGED_WIDTH] = max(g.size[1] + g.pad[1], across * m + g.kernel[1] - 1)
 
     images = -(-g.N // lanes) * g.group
@@ -171,11 +181,14 @@ def forward(g: Geometry, lanes: int, tiles: Tiles, pooled: bool = False) -> Plan
     at = (band * m + g.kernel[0] - 1) * _staged_row(numbers)
     at = _add_tiles(numbers, at, vector, step, tile)
     numbers[RESULT] = at
+    numbers[RESULT_ROW] = g.output[1] * int(numbers[RESULT_PIXEL])
     pixels = chunk * m * g.output[1]
     at += (pixels + m) * int(numbers[RESULT_PIXEL])
     numbers[PLACES] = at
     at += pixels * vector if pooled else 0
-    items, weights = images * -(-down // band), _add_weights(numbers, g, lanes, tiles)
+    channels = (g.C // g.group, g.O // g.group) if turned else (g.O // g.group, g.C // g.group)
+    weights = _add_weights(numbers, *channels, tiles, turned)
+    items = images * -(-down // band)
     return Plan(*tile, numbers, at // 4 + lanes, items, weights, _work(g, lanes, tile[0]))
 
 
@@ -190,17 +203,19 @@ def backward(g: Geometry, lanes: int, tiles: Tiles) -> Plan | None:
     _add_source(numbers, g.O // g.group, g.output, vector)
     _add_target(numbers, g.C // g.group, g.size)
     numbers[STAGED_WIDTH] = max(g.output[1], across * m)
-    numbers[RESULT_TOP], numbers[RESULT_LEFT] = g.pad
-    numbers[RESULT_WIDTH] = across * m + g.kernel[1] - 1
-
-    numbers[BAND] = down
+    width = across * m + g.kernel[1] - 1  # of the results
+    numbers[BACK] = 1
+    numbers[BAND] = numbers[CHUNK] = down
     row_bytes = N * N * across * int(numbers[SOURCE_CHANNELS] + numbers[TARGET_CHANNELS]) * vector
     tile, step = _choose(numbers, tiles, down * across, CACHED_BYTES * across // row_bytes)
 
     at = _add_tiles(numbers, down * m * _staged_row(numbers), vector, step, tile)
     numbers[RESULT] = at
-    results = (down * m + g.kernel[0] - 1) * int(numbers[RESULT_WIDTH] * numbers[RESULT_PIXEL])
-    items, weights = -(-g.N // lanes) * g.group, _add_weights(numbers, g, lanes, tiles)
+    numbers[RESULT_ROW] = row = width * int(numbers[RESULT_PIXEL])
+    numbers[RESULT_INSIDE] = g.pad[0] * row + g.pad[1] * int(numbers[RESULT_PIXEL])
+    results = (down * m + g.kernel[0] - 1) * row
+    items = -(-g.N // lanes) * g.group
+    weights = _add_weights(numbers, g.O // g.group, g.C // g.group, tiles, True)
     if items < PARTS or results > BACK_BYTES:
         return None
     turned = g._replace(C=g.O, O=g.C)
@@ -246,11 +261,10 @@ def _sums(g: Geometry, lanes: int, slices: int) -> SumPlan | None:
     numbers[SUMS_BANDS] = bands = -(-down // band)
     numbers[SUMS_SLICES] = slices
     numbers[SUMS_PARTS] = parts = min(wanted, blocks * bands)
-    # After the weights' come the sums of dy, for the bias; and vectors may reach past the end.
-    numbers[SUMS_ROW] = 4 * (_up(channels, 4) + 4)
-    numbers[SUMS_POINT] = point = int(numbers[SUMS_ROW]) * _up(outputs, 4)
-    count = parts * g.group * N * N * point // 4
-    if 4 * count > SUMS_BYTES:
+    numbers[SUMS_OUTPUTS], numbers[SUMS_ROW] = _up(outputs, 4), 4 * _up(channels, 4)
+    numbers[SUMS_POINT] = g.group * int(numbers[SUMS_OUTPUTS] * numbers[SUMS_ROW])
+    shape = (parts, N * N, g.group, _up(outputs, 4), _up(channels, 4))
+    if 4 * math.prod(shape) > SUMS_BYTES:
         return None
     tiles = blocks * lanes * down * across
     products = tiles * N * N * _up(channels, 4) * _up(outputs, 4) * g.group
@@ -258,7 +272,7 @@ def _sums(g: Geometry, lanes: int, slices: int) -> SumPlan | None:
     work = products * (1 + LANE_SUM * bands / (down * across))
     work += tiles * TRANSFORM[r] * (g.C * slices + g.O)
     work += (WEIGHT + PART * parts) * channels * g.O
-    return SumPlan(numbers, of_x, of_dy, start + end[1] // 4 + lanes * lanes, count + lanes, work)
+    return SumPlan(numbers, of_x, of_dy, start + end[1] // 4 + lanes * lanes, shape, work)
 
 
 def _numbers(g: Geometry, lanes: int) -> Ints:
@@ -301,13 +315,19 @@ def _add_tiles(numbers: Ints, at: int, vector: int, count: int, tile: tuple[int,
     return at + N * N * int(numbers[PRODUCT_POINT])
 
 
-def _add_weights(numbers: Ints, g: Geometry, lanes: int, tiles: Tiles) -> int:
-    """Lay out the transformed weights, which every tile can read; return how many there are."""
-    most = max(rows for rows, _ in tiles)
-    row = _odd(_up(g.C // g.group + most, lanes) // lanes) * lanes
-    numbers[WEIGHT_ROW] = 4 * row
-    numbers[WEIGHT_POINT] = point = 4 * row * (g.O // g.group + most)
-    return g.group * N * N * point // 4
+def _add_weights(numbers: Ints, outputs: int, channels: int, tiles: Tiles, back: bool) -> int:
+    """Say where the transformed weights lie; return how many there are, and are read past the end.
+
+    Args:
+        outputs, channels: of a group, of the convolution.
+        back: whether the target is that of the gradient of its data.
+    """
+    row, group = 4 * channels, int(numbers[GROUPS])
+    numbers[[WEIGHT_TARGET, WEIGHT_SOURCE]] = (4, row) if back else (row, 4)
+    numbers[WEIGHT_GROUP] = outputs * row
+    numbers[WEIGHT_POINT] = group * outputs * row
+    past = max(rows for rows, _ in tiles) * (channels + 1)
+    return N * N * group * outputs * channels + past
 
 
 def _staged_row(numbers: Ints) -> int:

@@ -10,13 +10,14 @@ until they are there, the first process trains without them.
 from __future__ import annotations
 
 import atexit
+import gc
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from protonet import fillers
-from protonet.fusion import Chain
 from protonet.kernels import jit, threads, update
 from protonet.layer import Layer
 from protonet.layers.input import make_input
@@ -26,9 +27,6 @@ from protonet.schema.read import SolverSource
 
 if TYPE_CHECKING:
     from protonet.solvers.solver import Solver
-
-# Their kernels take longest to compile: first those that the forward pass will ask for, too.
-_FIRST = ("InnerProduct", "Convolution")
 
 COMMAND = [sys.executable, "-c", "from protonet.solvers.ahead import main; main()"]
 
@@ -106,13 +104,15 @@ def compile_backward(message: Any) -> None:
     threads.share = compile_only
     jit.Kernel.__call__ = compile_only  # type: ignore[assignment, method-assign]
     solver = get_solver(SolverSource.of(message))
-    for kind in _FIRST:
-        for step in solver.net.steps:
-            if step.node.type == kind:
-                _attempt(Chain([step]).backward)
+    # The kernels that take longest, in the order in which the first process will ask for them: for
+    # products already on its way forward, as maybe for a convolution's gradient of the data.
+    for kind, down in (("InnerProduct", True), ("Convolution", False)):
+        for step in reversed(solver.net.steps):
+            if step.node.type == kind and step.backward:
+                wanted = [flag and down for flag in step.propagate_down]
+                _attempt(partial(step.layer.backward, step.top, wanted, step.bottom))
     update.all_finite(solver.net.param_diff)
     solver.compute_update(0.0)
-    # The first process comes from the other end.
     for chain in solver.net.chains:
         _attempt(chain.backward)
     for chain in solver.net.hidden_chains:
@@ -130,6 +130,7 @@ def _attempt(run: Callable[[], None]) -> None:
 
 def main() -> None:
     """Be the second process: read a SolverParameter, in binary, from the standard input."""
+    gc.disable()  # what compiling makes lives on, and this process does not live long
     message = pb.SolverParameter()
     message.ParseFromString(sys.stdin.buffer.read())
     compile_backward(message)

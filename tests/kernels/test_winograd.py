@@ -104,13 +104,13 @@ def test_every_tile(tile: tuple[int, int], name: str) -> None:
     """The tiles of products that would not be chosen are right as well; both ways to dx, too."""
     c, lanes = CASES[name], cpu.lanes()
     g, (x, w, bias, dy) = geometry(c), inputs(c)
-    way = winograd.Winograd(g, winograd_plan.forward(g, lanes, (tile,)), False, False)
+    way = winograd.Winograd(g, winograd_plan.forward(g, lanes, (tile,)))
     check(run(way, x, w, bias, dy.shape), naive.convolution(c, x, w, bias))
     g = g._replace(N=g.N * 4)  # then there are enough items of work
     dy = np.concatenate([dy] * 4)
     plan = winograd_plan.backward(g, lanes, (tile,))
     assert plan is not None
-    dx = run(winograd.Winograd(g, plan, False, True), dy, w, None, (g.N, *x.shape[1:]))
+    dx = run(winograd.Winograd(g, plan), dy, w, None, (g.N, *x.shape[1:]))
     check(dx[: c.N], naive.convolution_dx(c, dy[: c.N], w))
     np.testing.assert_array_equal(dx[-c.N :], dx[: c.N]) if c.N % lanes == 0 else None
 
