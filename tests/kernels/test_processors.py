@@ -30,7 +30,9 @@ built = []
 build = Kernel._build
 def noted(kernel):
     dispatcher = build(kernel)
-    built.append((kernel._inline, dispatcher))
+    # whether one thread ever waits for another, and compiles what that takes, is up to chance
+    aside = kernel._inline or kernel._function.__module__.endswith(".fork")
+    built.append((aside, dispatcher))
     return dispatcher
 Kernel._build = noted
 
@@ -75,8 +77,8 @@ pooled.backward_weights(x, dy, dw, mask=mask)
 pooled.backward_weights(x, spread, whole)
 np.testing.assert_array_equal(dw, whole)
 
-hits = [bool(d.stats.cache_hits) for inline, d in built if not inline]
-misses = [bool(d.stats.cache_misses) for inline, d in built if not inline]
+hits = [bool(d.stats.cache_hits) for aside, d in built if not aside]
+misses = [bool(d.stats.cache_misses) for aside, d in built if not aside]
 print(cpu.lanes(), cpu.registers(), sum(hits), sum(misses))
 """
 
