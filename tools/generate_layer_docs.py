@@ -21,6 +21,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from protonet.layer import Count, Layer
 from protonet.layers import layer_types
+from protonet.layers._convolution import BaseConvolution
 from protonet.schema import caffe_pb2 as pb
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +43,7 @@ Written by `python tools/generate_layer_docs.py`: do not edit.
 # Fields that have the same meaning in every type, or none on a CPU.
 SHARED = ("transform_param", "loss_param")
 WITHOUT_EFFECT = {"engine": "without effect", "force_nd_im2col": "without effect"}
+NOTES = WITHOUT_EFFECT | {"engine": "DEFAULT; CAFFE keeps to plain sums"}
 
 
 def generate() -> str:
@@ -92,7 +94,8 @@ def section(name: str, cls: type[Layer]) -> str:
         else:
             message = pb.LayerParameter.DESCRIPTOR.fields_by_name[field].message_type
             if message.fields:
-                lines.append(f"`{field}`:\n\n{table(message)}")
+                notes = NOTES if issubclass(cls, BaseConvolution) else WITHOUT_EFFECT
+                lines.append(f"`{field}`:\n\n{table(message, notes)}")
     return "\n".join(lines)
 
 
@@ -115,11 +118,11 @@ def parameter_fields(cls: type[Layer]) -> list[str]:
     return sorted(set(found) & set(known.keys()), key=lambda name: (name in SHARED, name))
 
 
-def table(message: Descriptor) -> str:
+def table(message: Descriptor, notes: dict[str, str] = WITHOUT_EFFECT) -> str:
     """Return the fields of a message as a table."""
     rows = ["| field | type | default |", "| --- | --- | --- |"]
     for field in sorted(message.fields, key=lambda f: f.number):
-        note = WITHOUT_EFFECT.get(field.name, default(field))
+        note = notes.get(field.name, default(field))
         rows.append(f"| {field.name} | {kind(field)} | {note} |")
     return "\n".join(rows) + "\n"
 

@@ -16,6 +16,7 @@ from protonet.deploy import usable
 from protonet.dnn.images import channel_values
 from protonet.errors import GraphError, PrototxtError, did_you_mean
 from protonet.layer import TEST
+from protonet.layers._convolution import BaseConvolution
 from protonet.plan import Step
 
 Array = np.ndarray[Any, Any]
@@ -292,7 +293,11 @@ class Net:
         """Do nothing: results do not depend on it."""
 
     def enableWinograd(self, useWinograd: bool) -> None:
-        """Do nothing: results do not depend on it."""
+        """Say whether convolutions may use Winograd's method, as they may by default."""
+        for _, step in self._all_steps():
+            if isinstance(step.layer, BaseConvolution):
+                step.layer.allow_winograd(useWinograd)
+                step.layer.reshape(step.bottom, step.top)
 
     # --- helpers -------------------------------------------------------------------------------
     def _built(self) -> core.Net:

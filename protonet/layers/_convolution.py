@@ -182,6 +182,11 @@ class BaseConvolution(Layer):
         """Get ready for bottoms and tops of these shapes, (N, C, size...)."""
         raise NotImplementedError
 
+    def allow_winograd(self, allowed: bool) -> None:
+        """Say whether Winograd's method may be used, as ``engine`` does in a file."""
+        kinds = pb.ConvolutionParameter
+        self.param.convolution_param.engine = kinds.DEFAULT if allowed else kinds.CAFFE
+
     @property
     def bias(self) -> Blob | None:
         return self.blobs[1] if len(self.blobs) > 1 else None

@@ -226,6 +226,34 @@ def test_parameters_and_facts(branched):
     assert (dnn.Net().empty(), net.empty()) == (True, False)
 
 
+def test_plain_sums_on_demand(tmp_path):
+    text = """
+    input: "x" input_shape { dim: 64 dim: 32 dim: 12 dim: 12 }
+    layer { name: "c" type: "Convolution" bottom: "x" top: "y"
+      convolution_param { num_output: 32 kernel_size: 3 weight_filler { type: "gaussian" } } }
+    """
+    path = tmp_path / "wide.prototxt"
+    path.write_text(text)
+    x = np.random.default_rng(1).standard_normal((64, 32, 12, 12), np.float32)
+
+    def run(net, *allowed):
+        for each in allowed:
+            net.enableWinograd(each)
+        net.setInput(x)
+        return net.forward()
+
+    net = dnn.readNetFromCaffe(str(path))
+    weights = net.getLayer("c").blobs[0]
+    fast, plain, again = run(net), run(net, False), run(net, False, True)
+    np.testing.assert_array_equal(again, fast)
+    assert (plain != fast).any()
+    np.testing.assert_allclose(plain, fast, rtol=0, atol=1e-5 * np.abs(plain).max())
+    path.write_text(text.replace("kernel_size: 3", "kernel_size: 3 engine: CAFFE"))
+    net = dnn.readNetFromCaffe(str(path))
+    net.setParam("c", 0, weights)
+    np.testing.assert_array_equal(run(net), plain)
+
+
 def test_training_nets_take_images(tmp_path):
     text = """
     layer { name: "d" type: "Data" top: "x" top: "l" transform_param { crop_size: 6 }

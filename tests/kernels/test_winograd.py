@@ -197,7 +197,7 @@ def test_it_is_chosen_where_it_is_less_work() -> None:
 
 
 def test_rounding(record_property: Any) -> None:
-    """As docs/robustness.md says: some times what plain sums lose, and far below 1e-5."""
+    """As winograd.py says: some times what plain sums lose, and below 1e-5."""
     for channels, size in ((64, 3), (256, 3), (20, 5)):
         c = Case(16, channels, (12, 12), 16, (size, size), pad=(size // 2, size // 2))
         x, w, bias, _ = inputs(c)
