@@ -92,7 +92,7 @@ OUTPUTS = {3: 4, 5: 2}  # by the kernel's size: outputs of a tile along an axis
 CACHED_BYTES = 640 * 1024  # of inputs and products: they should stay in the cache of a core
 SUMMED_BYTES = 4 * 1024 * 1024  # of inputs of both sides that are multiplied at once
 BACK_BYTES = 2 * 1024 * 1024  # of the results of a gradient of the data, a whole image
-SUMS_BYTES = 16 * 1024 * 1024
+SUMS_BYTES = 16 * 1024 * 1024  # of sums; larger gradients are computed otherwise
 ITEMS = 8  # work for threads should come in at least so many parts
 PARTS = 4  # sums that are kept apart
 # Multiply-adds that take as long as all else that is done to one channel of a tile, by the kernel's
@@ -101,7 +101,6 @@ TRANSFORM = {3: 550, 5: 230}
 WEIGHT = 750
 PART = 400  # and to add up another part of the sums of one
 LANE_SUM = 3  # tiles whose products take as long as summing up their lanes
-
 
 Tiles = tuple[tuple[int, int], ...]  # rows and columns, to choose from
 
