@@ -22,6 +22,8 @@ Pair = tuple[int, int]
 # Tiles (rows, columns of vectors) by number of registers, the more efficient first.
 TILES = {32: ((14, 2), (10, 2), (8, 3), (7, 3)), 16: ((5, 2), (4, 3))}
 JOIN_COST = 1.1  # joined strips take longer to stage
+NEAR_BYTES = 12 * 1024 * 1024  # what images that are written together may span
+FAR = 30  # multiply-adds that take as long as writing a value, if they span more
 PACK_GRAIN = 128 * 1024  # weights for which a thread of its own is worth while
 SUM_GRAIN = 32 * 1024  # sums of weights' gradients for which it is
 
@@ -163,7 +165,10 @@ def _choose(shape: Shape) -> Layout:
 def _cost(shape: Shape, layout: Layout) -> float:
     """Return the work, weighed by how well a tile of this kind was seen to do."""
     short = not layout.images and layout.rows < 10  # then weights stream past few positions
-    return correlation_plan.work(shape, layout) * (1.15 if short else 1.0)
+    work = correlation_plan.work(shape, layout) * (1.15 if short else 1.0)
+    values = shape.target_channels * shape.vertical.target * shape.horizontal.target
+    far = layout.images and 4 * layout.depth * values > NEAR_BYTES
+    return work + (FAR * shape.images * values if far else 0)
 
 
 class DirectSums:

@@ -297,6 +297,15 @@ def test_what_cannot_be_pooled(arguments: Any) -> None:
     assert not Convolution2D(*arguments).can_pool
 
 
+def test_images_that_lie_far_apart_are_not_written_together() -> None:
+    def images_together(*arguments: Any) -> bool:
+        layout = direct.Direct(Convolution2D(*arguments)._geometry, backward=False)._layout
+        return bool(layout.images)
+
+    assert images_together(64, 1, 28, 28, 20, (5, 5))
+    assert not images_together(16, 3, 227, 227, 64, (3, 3), (2, 2))
+
+
 @pytest.mark.parametrize("positions", [2, 3])
 def test_rows_are_cut_so_that_edges_are_done_alone(positions: int) -> None:
     axis = correlation_plan.Axis(8, 12, 5, 1, 0, 1, backward=True)  # LeNet's conv2, backward
