@@ -33,6 +33,7 @@ from protonet.errors import ProtonetError
 _FASTMATH = {"contract", "reassoc", "nsz"}
 
 _log = logging.getLogger("protonet")
+_UNUSED = frozenset({"inline_closure_likes", "inline_overloads", "nopython_rewrites"})  # passes
 _found: dict[Any, Any] = {}
 _OPERATORS = frozenset(f for f in vars(operator).values() if callable(f))
 _when_cold: Callable[[], None] | None = None
@@ -139,6 +140,7 @@ class Kernel:
             "error_model": "numpy",
             "fastmath": _FASTMATH if self._reorder else {"contract"},
             "no_cfunc_wrapper": True,  # not called from C, nor helpers from Python: less to compile
+            "pipeline_class": _pipeline(),
             "_nrt": self._allocates,  # else no references need be counted: less to compile
         }
         signature = self._signature
@@ -285,6 +287,25 @@ def optimized_by_caller() -> Iterator[None]:
     finally:
         for (cls, step), function in zip(steps, before, strict=True):
             setattr(cls, step, function)
+
+
+@functools.cache
+def _pipeline() -> Any:
+    """Return Numba's compiler without what kernels have no use for.
+
+    They have no closures and no expressions of whole arrays, but each function would be looked
+    through for them.
+    """
+    from numba.core.compiler import CompilerBase, DefaultPassBuilder
+
+    class Pipeline(CompilerBase):
+        def define_pipelines(self) -> list[Any]:
+            manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
+            manager.passes = [one for one in manager.passes if one[0].name() not in _UNUSED]
+            manager.finalize()
+            return [manager]
+
+    return Pipeline
 
 
 @functools.cache
