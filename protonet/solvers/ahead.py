@@ -105,7 +105,8 @@ def compile_backward(message: Any) -> None:
     jit.Kernel.__call__ = compile_only  # type: ignore[assignment, method-assign]
     solver = get_solver(SolverSource.of(message))
     # The kernels that take longest, in the order in which the first process will ask for them: for
-    # products already on its way forward, as maybe for a convolution's gradient of the data.
+    # products already on its way forward. A convolution's gradient of the data waits, since the
+    # first process may be compiling its kernel for the forward pass.
     for kind, down in (("InnerProduct", True), ("Convolution", False)):
         for step in reversed(solver.net.steps):
             if step.node.type == kind and step.backward:
