@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from protonet.blob import Blob
+from protonet.kernels import scratch
 from protonet.kernels.finish import PLAIN, Finish
 from protonet.plan import Step
 
@@ -53,10 +54,12 @@ class Chain:
     def backward(self) -> None:
         """Run the backward pass of all steps; a blob that is pooled may get no gradient."""
         first, last = self.steps[0], self.steps[-1]
+        gate = self._gate()
+        top = last.top if gate is None else [_gated(gate, last.top[0])]
         spread = self.pools and first.backward and last.backward and not any(first.propagate_down)
         if spread and first.layer.can_spread():
             mask = last.layer.mask(last.top[0].shape)
-            first.layer.backward_pooled(last.top, first.bottom, mask)
+            first.layer.backward_pooled(top, first.bottom, mask)
             return
         if _go_back_as_one(self.steps):
             others = self.steps[1:]
@@ -65,8 +68,14 @@ class Chain:
                 step.layer.add_map_gradients(*gradients)
             return
         for step in reversed(self.steps):
-            if step.backward:
-                step.layer.backward(step.top, step.propagate_down, step.bottom)
+            if step.backward and step is not gate:
+                step_top = top if step is last else step.top
+                step.layer.backward(step_top, step.propagate_down, step.bottom)
+
+    def _gate(self) -> Step | None:
+        """Return the ReLU before the pooling that goes backward, if there is one."""
+        between = self.steps[1:-1] if self.pools else []
+        return next((step for step in between if step.backward), None)
 
     def left_out(self) -> list[Step]:
         """Return the steps whose tops get no values."""
@@ -85,8 +94,23 @@ class Chain:
             return
         first, *others, pool = self.steps
         first.layer.complete(first.bottom, pool.bottom, _finish(others))
-        if backward and pool.backward:
-            pool.layer.backward(pool.top, pool.propagate_down, pool.bottom)
+        gate = self._gate()
+        for step in (pool, gate) if backward else ():
+            if step is not None and step.backward:
+                step.layer.backward(step.top, step.propagate_down, step.bottom)
+
+
+def _gated(gate: Step, pooled: Blob) -> Blob:
+    """Return a blob like the pooled one whose gradient the ReLU before the pooling let through.
+
+    The largest value of a window decides alone, and each has one gradient at most: the same as
+    going back through the pooling first, on a quarter of the values.
+    """
+    through = Blob(pooled.shape)
+    diff = scratch.get("gated", pooled.count)[: pooled.count].reshape(pooled.shape)
+    through.use(pooled.data, diff)
+    gate.layer.backward([pooled], [True], [through])
+    return through
 
 
 def _finish(steps: list[Step]) -> Finish:
@@ -142,9 +166,16 @@ def _pools(first: Chain, second: Chain, readers: dict[int, int]) -> bool:
         return False
     if pool.bottom[0] is not last.top[0] or readers[id(last.top[0])] != len(first.steps):
         return False
-    if any(step.backward for step in first.steps[1:]) or any(last.layer.loss_weights):
+    if any(step.backward and not _gates(step) for step in first.steps[1:]):
+        return False
+    if any(last.layer.loss_weights):
         return False
     return head.layer.can_finish(head.bottom, "pool") and pool.layer.pools_squares(pool.bottom)
+
+
+def _gates(step: Step) -> bool:
+    """Return whether the sign of what a step in place writes decides on its gradient."""
+    return step.layer.maps_channels(step.bottom) == "slope" and step.top[0] is step.bottom[0]
 
 
 def _readers(steps: Iterable[Step]) -> dict[int, int]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from protonet.errors import NotFiniteError
+from protonet.random import set_random_seed
 from protonet.schema.read import parse_solver
 from protonet.solvers import get_solver
 from protonet.watch.reporter import Reporter
@@ -182,3 +183,44 @@ def test_hooks_find_all_blobs() -> None:
     made.step(3)
     assert len(seen) == 3
     assert max(seen) < 1234
+
+
+RELU = """
+  layer {{ name: "relu_{0}" type: "ReLU" bottom: "{0}" top: "{0}" relu_param {{
+    negative_slope: {1} }} }}
+"""
+
+
+def rectified(slope: float, frozen: bool = False) -> Any:
+    """Return a solver of a net with ReLUs between convolutions and pooling."""
+    text = SOLVER % {"side": "", "size": 18, "more": ""}
+    for blob, pool in (("c1", "pool1"), ("c2", "pool2")):
+        pooling = f'layer {{ name: "{pool}"'
+        text = text.replace(pooling, RELU.format(blob, slope) + pooling)
+    if frozen:
+        text = text.replace('bottom: "x" top: "c1"', 'bottom: "x" top: "c1" param { lr_mult: 0 }')
+    made = get_solver(parse_solver(text))
+    made.step(1)
+    return made
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("slope", [0, 0.1, -0.5])
+def test_relu_before_the_pooling(slope: float, frozen: bool) -> None:
+    at_once = rectified(slope, frozen)
+    chains = [[s.layer.type for s in chain.steps] for chain in at_once.net.hidden_chains]
+    assert chains.count(["Convolution", "ReLU", "Pooling"]) == 2
+    at_once.step(6)
+    assert_same(at_once, step_by_step(rectified(slope, frozen), 6))
+
+
+@pytest.mark.parametrize("slope", [0, 0.1])
+def test_relu_before_the_pooling_is_completed(slope: float) -> None:
+    hidden, plain = rectified(slope), rectified(slope)
+    for made, hides in ((hidden, True), (plain, False)):
+        set_random_seed(11)  # of the images
+        made.net.run_forward(hidden=hides)
+        made.net.run_backward(hidden=hides)
+    spoil(hidden)
+    hidden.net.complete()
+    assert_same(hidden, plain)
