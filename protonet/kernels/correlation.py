@@ -49,6 +49,7 @@ from protonet.kernels.correlation_plan import (
     TILE_TARGET,
     Ints,
 )
+from protonet.kernels.direct import ALL_TILES
 from protonet.kernels.jit import Kernel, kernel
 from protonet.kernels.pooling import Mask
 from protonet.kernels.simd import (
@@ -78,7 +79,7 @@ def square(
 
 
 @kernel("inline")
-def _clear(staged: Array, start: int, stop: int) -> None:
+def clear(staged: Array, start: int, stop: int) -> None:
     """Write zeros from byte start to stop - 1."""
     for i in range(start // 4, stop // 4):
         staged[i] = 0
@@ -115,8 +116,8 @@ def stage(
         start = (y - offset) * row_bytes
         top = y * numbers[ROW_STEP] - numbers[ROW_SHIFT]
         inside = top >= 0 and top + reach < numbers[SOURCE_HEIGHT]
-        _clear(staged, start, start + left if inside else start + row_bytes)
-        _clear(staged, start + left + width * pixel, start + row_bytes)
+        clear(staged, start, start + left if inside else start + row_bytes)
+        clear(staged, start + left + width * pixel, start + row_bytes)
     for q in range(squares):  # outermost, so that what is read lies together
         lanes_of_q = min(LANES, channels - q * LANES)
         for y in range(first, last):
@@ -410,7 +411,7 @@ def _variants(label: str, **names: Any) -> dict[tuple[int, int], Kernel]:
             single=getattr(simd, f"tile_{rows}x1"),
             **names,
         )
-        for rows, columns in ((10, 2), (8, 3), (14, 2), (7, 3), (5, 2), (4, 3))
+        for rows, columns in ALL_TILES
     }
 
 

@@ -21,6 +21,7 @@ Pair = tuple[int, int]
 
 # Tiles (rows, columns of vectors) by number of registers, the more efficient first.
 TILES = {32: ((14, 2), (10, 2), (8, 3), (7, 3)), 16: ((5, 2), (4, 3))}
+ALL_TILES = tuple(tile for tiles in TILES.values() for tile in tiles)
 JOIN_COST = 1.1  # joined strips take longer to stage
 NEAR_BYTES = 12 * 1024 * 1024  # what images that are written together may span
 FAR = 30  # multiply-adds that take as long as writing a value, if they span more

@@ -19,6 +19,7 @@ from protonet.kernels.correlation_plan import (
     STAGED_WIDTH,
     Ints,
 )
+from protonet.kernels.direct import ALL_TILES
 from protonet.kernels.jit import Kernel, kernel
 from protonet.kernels.pooling import Mask
 from protonet.kernels.pooling_squares import spread_rows
@@ -250,7 +251,7 @@ def _variants(label: str, **names: Any) -> dict[tuple[int, int], Kernel]:
             COLUMNS=columns,
             **names,
         )
-        for rows, columns in ((10, 2), (8, 3), (14, 2), (7, 3), (5, 2), (4, 3))
+        for rows, columns in ALL_TILES
     }
 
 

@@ -107,7 +107,7 @@ class Plan(NamedTuple):
 def padded_work(g: Geometry, rows: int, vector: int, join: bool) -> int:
     """Return the multiply-adds of a position, with tiles of so many rows x values."""
     blocks = -(-(g.O // g.group) // rows)
-    return g.group * blocks * rows * sum(_up(n, vector) for _, _, n in _strips(g, join))
+    return g.group * blocks * rows * sum(round_up(n, vector) for _, _, n in _strips(g, join))
 
 
 def can_spread(plan: Plan) -> bool:
@@ -141,13 +141,13 @@ def make(
         for i in range(length // channels):
             y, x = (i % kh, i // kh) if join else (ky, kx + i)
             places[:, y, x] = total + i * channels + np.arange(channels)
-        total += _up(length, vector)
+        total += round_up(length, vector)
     total += lanes
 
     bands = _bands(g, width * pixel, join)
     staged = max(b[BAND_IMAGES] * (b[BAND_LAST] - b[BAND_FIRST]) for b in bands) * width * pixel
     positions = max(b[BAND_IMAGES] * (b[BAND_BOTTOM] - b[BAND_TOP]) for b in bands) * OW
-    copied = _up(staged + 8 * vector, 64)  # tiles read past the end of the last strip
+    copied = round_up(staged + 8 * vector, 64)  # tiles read past the end of the last strip
     parts = min(PARTS, len(bands)) if g.group * blocks * rows * total <= PART_LIMIT else 1
 
     numbers = np.zeros(ALL, np.int64)
@@ -192,7 +192,7 @@ def make(
     )
 
 
-def _up(n: int, multiple: int) -> int:
+def round_up(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple
 
 

@@ -50,9 +50,7 @@ class Winograd:
 
     def pack(self, w: Array, packed: Array) -> None:
         """Transform the weights. packed: at least (weights,)."""
-        matrix = _kernel_matrix(self._geometry.kernel[0])
-        if self._turned:
-            matrix = np.ascontiguousarray(matrix[:, ::-1])
+        matrix = _kernel_matrix(self._geometry.kernel[0], self._turned)
         points = packed[: len(matrix) * w.size // matrix.shape[1]].reshape(len(matrix), -1)
         multiply(matrix, w.reshape(-1, matrix.shape[1]), points, trans_b=True)
 
@@ -158,12 +156,16 @@ def find_sums(g: Geometry) -> WinogradSums | None:
 
 
 @functools.cache
-def _kernel_matrix(r: int) -> Array:
-    """Return what a kernel of r x r, flat, is multiplied by: (points, r * r)."""
+def _kernel_matrix(r: int, turned: bool = False) -> Array:
+    """Return what a kernel of r x r, flat, is multiplied by: (points, r * r).
+
+    turned: the kernel's values are taken from the last to the first.
+    """
     from protonet.kernels.simd_winograd import matrices
 
     G = np.array(matrices(winograd_plan.OUTPUTS[r])[1], np.float64)
-    return np.kron(G, G).astype(np.float32)
+    matrix = np.kron(G, G).astype(np.float32)
+    return np.ascontiguousarray(matrix[:, ::-1]) if turned else matrix
 
 
 def _kernels(g: Geometry) -> Kernels:

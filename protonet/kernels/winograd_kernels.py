@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from protonet.blob import Array
 from protonet.kernels import simd, simd_winograd
-from protonet.kernels.correlation import finish, pool_out, stage, write_out
+from protonet.kernels.correlation import clear, finish, pool_out, stage, write_out
 from protonet.kernels.correlation_plan import (
     GROUPS,
     IMAGES,
@@ -21,6 +21,7 @@ from protonet.kernels.correlation_plan import (
     TARGET_WIDTH,
     Ints,
 )
+from protonet.kernels.direct import ALL_TILES
 from protonet.kernels.jit import Kernel, kernel
 from protonet.kernels.pooling import Mask
 from protonet.kernels.simd import LANES, VECTOR_BYTES
@@ -142,13 +143,6 @@ def _give(staged: int, t: int, target: int, row: int, numbers: Ints) -> None:
         target += VECTOR_BYTES
 
 
-@kernel("inline")
-def _clear(values: Array, at: int, count: int) -> None:
-    """Write zeros from byte ``at``."""
-    for i in range(at // 4, (at + count) // 4):
-        values[i] = 0
-
-
 @kernel(
     "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], float32,"
     " float32[::1], int32[::1], float32[:,::1], int64[::1], int64, int64, int64)",
@@ -183,14 +177,15 @@ def convolve(
             stage(source_at, scratch, ready, last, offset, images, numbers)
             ready = last
             if back:  # tiles are added to what is there
-                _clear(scratch, numbers[RESULT], ((bottom - top) * M + R - 1) * row)
+                past = numbers[RESULT] + ((bottom - top) * M + R - 1) * row
+                clear(scratch, numbers[RESULT], past)
             for first in range(top * across, bottom * across, numbers[STEP]):
                 count = min(numbers[STEP], bottom * across - first)
                 if back:
                     _take_dy(staged, base, first, count, numbers)
                 else:
                     _take(staged, base, first, count, numbers)
-                _clear(scratch, numbers[BETWEEN], VECTOR_BYTES)
+                clear(scratch, numbers[BETWEEN], numbers[BETWEEN] + VECTOR_BYTES)
                 _multiply(
                     staged, weights.ctypes.data + group * numbers[WEIGHT_GROUP], count,
                     start.ctypes.data + group * pixel, numbers,
@@ -305,7 +300,7 @@ def _kernels(r: int) -> Kernels:
         ),
     }
     whole, pooled = {}, {}
-    for rows, columns in ((10, 2), (8, 3), (14, 2), (7, 3), (5, 2), (4, 3)):
+    for rows, columns in ALL_TILES:
         name = f"{rows}x{columns}"
         multiply = _multiply.variant(
             f"_{name}", tile=getattr(simd, f"tile_{name}"), ROWS=rows, COLUMNS=columns

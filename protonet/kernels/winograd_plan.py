@@ -44,7 +44,7 @@ from protonet.kernels.correlation_plan import (
     TARGET_WIDTH,
     Ints,
 )
-from protonet.kernels.weight_gradient_plan import Geometry
+from protonet.kernels.weight_gradient_plan import Geometry, round_up
 
 N = 6  # points along an axis
 OUTPUTS = {3: 4, 5: 2}  # by the kernel's size: outputs of a tile along an axis
@@ -260,13 +260,13 @@ def _sums(g: Geometry, lanes: int, slices: int) -> SumPlan | None:
     numbers[SUMS_BANDS] = bands = -(-down // band)
     numbers[SUMS_SLICES] = slices
     numbers[SUMS_PARTS] = parts = min(wanted, blocks * bands)
-    numbers[SUMS_OUTPUTS], numbers[SUMS_ROW] = _up(outputs, 4), 4 * _up(channels, 4)
+    numbers[SUMS_OUTPUTS], numbers[SUMS_ROW] = round_up(outputs, 4), 4 * round_up(channels, 4)
     numbers[SUMS_POINT] = g.group * int(numbers[SUMS_OUTPUTS] * numbers[SUMS_ROW])
-    shape = (parts, N * N, g.group, _up(outputs, 4), _up(channels, 4))
+    shape = (parts, N * N, g.group, round_up(outputs, 4), round_up(channels, 4))
     if 4 * math.prod(shape) > SUMS_BYTES:
         return None
     tiles = blocks * lanes * down * across
-    products = tiles * N * N * _up(channels, 4) * _up(outputs, 4) * g.group
+    products = tiles * N * N * round_up(channels, 4) * round_up(outputs, 4) * g.group
     # summing lanes up takes as long as some more tiles do
     work = products * (1 + LANE_SUM * bands / (down * across))
     work += tiles * TRANSFORM[r] * (g.C * slices + g.O)
@@ -300,8 +300,8 @@ def _add_target(numbers: Ints, channels: int, size: tuple[int, int], pooled: boo
 def _add_tiles(numbers: Ints, at: int, vector: int, count: int, tile: tuple[int, int]) -> int:
     """Lay out room for so many tiles from byte ``at`` of the scratch memory; return its end."""
     rows, columns = tile
-    channels, targets = int(numbers[SOURCE_CHANNELS]), _up(int(numbers[TARGET_CHANNELS]), rows)
-    count = _up(count, columns)
+    channels, targets = int(numbers[SOURCE_CHANNELS]), round_up(int(numbers[TARGET_CHANNELS]), rows)
+    count = round_up(count, columns)
     numbers[PRODUCT_TILE] = targets * vector
     numbers[RESULT_PIXEL] = _odd(targets) * vector
     numbers[INPUT_TILE] = channels * vector
@@ -347,8 +347,8 @@ def _choose(numbers: Ints, tiles: Tiles, count: int, most: int) -> tuple[tuple[i
     def work(tile: tuple[int, int]) -> int:
         rows, columns = tile
         steps, rest = divmod(count, step(columns))
-        done = steps * _up(step(columns), columns) + _up(rest, columns)
-        return _up(int(numbers[TARGET_CHANNELS]), rows) * done
+        done = steps * round_up(step(columns), columns) + round_up(rest, columns)
+        return round_up(int(numbers[TARGET_CHANNELS]), rows) * done
 
     tile = min(tiles, key=work)
     numbers[STEP] = chosen = step(tile[1])
@@ -358,7 +358,7 @@ def _choose(numbers: Ints, tiles: Tiles, count: int, most: int) -> tuple[tuple[i
 def _work(g: Geometry, lanes: int, rows: int) -> float:
     m = OUTPUTS[g.kernel[0]]
     tiles = -(-g.N // lanes) * lanes * -(-g.output[0] // m) * -(-g.output[1] // m)
-    products = N * N * g.C * _up(g.O // g.group, rows)
+    products = N * N * g.C * round_up(g.O // g.group, rows)
     products += TRANSFORM[g.kernel[0]] * (g.C + g.O)
     return tiles * products + WEIGHT * g.C // g.group * g.O
 
@@ -366,7 +366,3 @@ def _work(g: Geometry, lanes: int, rows: int) -> float:
 def _odd(count: int) -> int:
     """Streams an odd number of vectors apart do not fight for the same places in the cache."""
     return count | 1
-
-
-def _up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
