@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from protonet.data._plyvel import plyvel
+from protonet.data.leveldb_tables import check_tables
 from protonet.data.source import Record, Source
 from protonet.errors import DataError
 from protonet.files import running
@@ -48,7 +49,8 @@ class LevelDbSource(Source):
         self._release = weakref.finalize(self, _release, self._opened, shadow, self._process)
         try:
             _fill_shadow(self.path, shadow)
-            self._opened.append(binding.DB(shadow))
+            check_tables(shadow)
+            self._opened.append(binding.DB(shadow, paranoid_checks=True))
         except (binding.Error, OSError) as error:
             self._release()
             reason = str(error).replace(shadow, self.path)
@@ -70,6 +72,10 @@ class LevelDbSource(Source):
                 include_key=keys, include_value=values, fill_cache=False, verify_checksums=True
             ) as records:
                 yield from records
+            # A damaged block is skipped, and told of with the record after it. Behind the last
+            # one, which has none after it, only this tells.
+            with self._opened[0].raw_iterator(verify_checksums=True, fill_cache=False) as last:
+                last.seek_to_last()
         except binding.Error as error:
             reason = str(error)
             raise DataError(f"source '{self.path}' (leveldb) cannot be read: {reason}") from error
@@ -99,7 +105,9 @@ def _remove_stale() -> None:
 
 def _fill_shadow(path: str, shadow: str) -> None:
     """Put into ``shadow`` all that LevelDB needs to open the database in ``path``."""
-    for entry in os.scandir(path):
+    with os.scandir(path) as scanned:
+        entries = list(scanned)
+    for entry in entries:
         stem, suffix = os.path.splitext(entry.name)
         if suffix in (".ldb", ".sst"):
             link = os.path.join(shadow, stem + ".sst")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from places import REFERENCE
 from recordings import load
 
 from protonet.data import leveldb_source
@@ -185,19 +187,47 @@ def truncated_lmdb(path: Path, database: Any) -> Path:
     return folder
 
 
-def damaged_table(path: Path, database: Any) -> Path:
-    folder: Path = database([bytes([i % 251]) * 3000 for i in range(40)], "leveldb")
-    (table,) = folder.glob("*.ldb")
-    content = bytearray(table.read_bytes())
-    content[20] ^= 255
-    table.write_bytes(content)
+def damaged_table(at: int, new: bytes = b"") -> Any:
+    """Return a maker of a database whose table has other bytes from ``at`` on."""
+
+    def make(path: Path, database: Any) -> Path:
+        folder: Path = database([bytes([i % 251]) * 3000 for i in range(40)], "leveldb")
+        (table,) = folder.glob("*.ldb")
+        content = bytearray(table.read_bytes())
+        place = at % len(content)
+        content[place : place + len(new)] = new
+        table.write_bytes(content)
+        return folder
+
+    return make
+
+
+def damaged_log(path: Path, database: Any) -> Path:
+    folder = path / "folder"
+    shutil.copytree(REFERENCE / "mnist-1k-leveldb-log", folder)
+    (log,) = folder.glob("*.log")
+    content = bytearray(log.read_bytes())
+    content[len(content) // 2] ^= 255
+    log.write_bytes(content)
     return folder
 
 
-def missing_table(path: Path, database: Any) -> Path:
+def without(pattern: str) -> Any:
+    """Return a maker of a LevelDB without the files of a pattern."""
+
+    def make(path: Path, database: Any) -> Path:
+        folder: Path = database([b"a"], "leveldb")
+        for file in folder.glob(pattern):
+            file.unlink()
+        return folder
+
+    return make
+
+
+def longer_table(path: Path, database: Any) -> Path:
     folder: Path = database([b"a"], "leveldb")
-    for table in folder.glob("*.ldb"):
-        table.unlink()
+    (table,) = folder.glob("*.ldb")
+    table.write_bytes(table.read_bytes() * 2)
     return folder
 
 
@@ -228,9 +258,35 @@ BROKEN = [
     ("lmdb_rubbish", lambda p, d: folder_of(p, data_mdb=b"x" * 9000), r"\(lmdb\) cannot be opened"),
     ("lmdb_of_no_bytes", lambda p, d: folder_of(p, data_mdb=b""), r"\(lmdb\) cannot be opened"),
     ("lmdb_truncated", truncated_lmdb, r"is truncated: data.mdb has 20480 bytes, its header says"),
-    ("leveldb_rubbish", lambda p, d: folder_of(p, CURRENT=b"x"), r"\(leveldb\) cannot be opened"),
-    ("leveldb_damaged", damaged_table, r"\(leveldb\) cannot be read: .*checksum mismatch"),
-    ("leveldb_without_table", missing_table, r"\(leveldb\) cannot be opened: .*missing files"),
+    (
+        "leveldb_rubbish",
+        lambda p, d: folder_of(p, CURRENT=b"/dev/zero"),
+        r"\(leveldb\) cannot be opened: CURRENT holds '/dev/zero', expected the name of a manifest",
+    ),
+    (
+        "leveldb_without_manifest",
+        without("MANIFEST-*"),
+        r"\(leveldb\) cannot be opened: .*MANIFEST",
+    ),
+    ("leveldb_data", damaged_table(20, b"x"), r"\(leveldb\) cannot be read: .*checksum mismatch"),
+    ("leveldb_index", damaged_table(-60, b"x"), r"\(leveldb\) cannot be read: .*checksum mismatch"),
+    (
+        "leveldb_footer",  # at no distance, six bytes long, and a gigabyte at byte 6
+        damaged_table(-48, b"\x00\x06\x06\x80\x80\x80\x80\x04\x00"),
+        r"table 0\d+ has \d+ bytes, its index would be 1073741824 bytes at 6",
+    ),
+    (
+        "leveldb_footer_without_end",
+        damaged_table(-48, b"\xff" * 40),
+        r"\(leveldb\) cannot be opened: table .* its list of filters would be",
+    ),
+    (
+        "leveldb_longer",
+        longer_table,
+        r"\(leveldb\) cannot be opened: table 0\d+ has \d+ bytes, the manifest says \d+",
+    ),
+    ("leveldb_log", damaged_log, r"\(leveldb\) cannot be opened: .*checksum mismatch"),
+    ("leveldb_without_table", without("*.ldb"), r"\(leveldb\) cannot be opened: .*missing files"),
 ]
 
 
