@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from protonet.blob import Array
-from protonet.kernels import cpu, scratch, thin, threads
+from protonet.kernels import cpu, scratch, threads
 from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.jit import Kernel
 
@@ -20,6 +20,7 @@ THIN_WORK = 128 * 1024  # the same where memory sets the pace
 BY_ROWS = 4  # rows of C for each of B from which on threads share out rows
 COPY_A = 64 * 1024  # values from which on it may pay to lay a transposed A straight
 COPY_ROWS = 2048  # and its rows: shorter steps from k to k do not fight for a place in the cache
+LARGE_B = 256 * 1024  # values from which on reading it counts
 FEW_ROWS, FEW_ROWS_TRANSPOSED = 7, 3  # of A, up to which B had better be read as it lies
 
 
@@ -69,20 +70,25 @@ def multiply(
     if trans_a and (M <= FEW_ROWS or (M >= COPY_ROWS and a.size > COPY_A and N > M // 8)):
         a, trans_a = _transposed(a), False
     if M <= (FEW_ROWS_TRANSPOSED if trans_b else FEW_ROWS):
+        from protonet.kernels import thin
+
         added = np.zeros(N, np.float32) if bias is None else bias
         times = thin.times_transposed if trans_b else thin.times
         threads.share(
             times, N, a, b, c, added, keep, grain=max(64, -(-THIN_WORK // max(1, M * K)) // 64 * 64)
         )
         return
+    if cpu.lanes() >= M and trans_b and not trans_a and N >= NARROW[0] and b.size >= LARGE_B:
+        _multiply_by_lanes(a, b, c, keep, bias)
+        return
     _multiply_panels(a, b, c, trans_a, trans_b, keep, bias)
 
 
-def _transposed(a: Array) -> Array:
-    """Return a copy of the transposed matrix."""
+def _transposed(a: Array, room: int = 0) -> Array:
+    """Return a copy of the transposed matrix, with ``room`` values of any kind behind it."""
     from protonet.kernels import product
 
-    result = np.empty(a.shape[::-1], np.float32)
+    result = np.empty(a.size + room, np.float32)[: a.size].reshape(a.shape[::-1])
     squares = product.LANES
     threads.share(
         product.transpose_matrix,
@@ -92,6 +98,26 @@ def _transposed(a: Array) -> Array:
         grain=max(squares, COPY_A // max(1, a.shape[1]) // squares * squares),
     )
     return result
+
+
+def _multiply_by_lanes(a: Array, b: Array, c: Array, keep: bool, bias: Array | None) -> None:
+    """Write a b^T, where a row of a is a lane of vectors: b is read once, as it lies."""
+    from protonet.kernels import thin
+
+    (M, K), N = a.shape, len(b)
+    columns = _transposed(a, room=cpu.lanes())
+    threads.share(
+        thin.times_by_lanes,
+        -(-N // thin.ROWS),
+        columns.base,
+        b,
+        c,
+        np.zeros(N, np.float32) if bias is None else bias,
+        keep,
+        scratch.each("packed", thin.SCRATCH),
+        scratch.each("runs", 32).view(np.int64),
+        grain=max(1, THIN_WORK // max(1, thin.ROWS * M * K)),
+    )
 
 
 def _tile(N: int) -> tuple[int, int]:

@@ -319,15 +319,24 @@ def store_part(context: Any, source: Value, count: Value, target: Value) -> Any:
     return types.void(*[types.int64] * 3), emit
 
 
-@intrinsic
-def expect_write(context: Any, address: Value) -> Any:
-    """Have the cache line at an address brought near, to be written to. Any address will do."""
+def _expect(to_write: int, nearness: int) -> Any:
+    """Return an intrinsic that has the cache line at an address brought nearer."""
 
-    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        numbers = [ir.Constant(INT32, n) for n in (1, 3, 1)]  # to write, soon and often, data
-        kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), *[INT32] * 3])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [Code(builder).pointer(args[0]), *numbers])
-        return context.get_dummy_value()
+    @intrinsic
+    def expect(context: Any, address: Value) -> Any:
+        """Have the cache line at an address brought nearer. Any address will do."""
 
-    return types.void(types.int64), emit
+        def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+            numbers = [ir.Constant(INT32, n) for n in (to_write, nearness, 1)]  # 1: it is data
+            kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), *[INT32] * 3])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(function, [Code(builder).pointer(args[0]), *numbers])
+            return context.get_dummy_value()
+
+        return types.void(types.int64), emit
+
+    return expect
+
+
+expect_write = _expect(to_write=1, nearness=3)
+expect_read_later = _expect(to_write=0, nearness=2)  # not into the first cache, which is small

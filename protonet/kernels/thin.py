@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 from protonet.blob import Array
+from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.jit import kernel
+from protonet.kernels.simd import (
+    LANES,
+    VECTOR_BYTES,
+    copy_part,
+    copy_whole,
+    expect_read_later,
+    tile_14x1,
+)
+
+ROWS = 14  # of b at a time, as the tile has
+SPAN = 64  # columns of b that are laid together: rows may fight for places in the cache
+STRETCH = 1024  # columns that are read ahead together: of a row a page
+LINE_BYTES = 64
+SPAN_LINES = ROWS * SPAN * 4 // LINE_BYTES
+SCRATCH = (1 + ROWS) * LANES + ROWS * SPAN  # values that times_by_lanes needs
 
 
 @kernel(
@@ -51,3 +67,71 @@ def times(a: Array, b: Array, c: Array, bias: Array, keep: bool, lo: int, hi: in
             sums = c[m, lo:hi]
             for n in range(sums.size):
                 sums[n] += a[m, k] * row0[n]
+
+
+@kernel("inline")
+def _read_ahead(rows: int, row_bytes: int, first: int) -> None:
+    """Have lines of the stretch at ``rows`` brought near, row by row, from number ``first`` on."""
+    lines = STRETCH * 4 // LINE_BYTES
+    for line in range(first, first + SPAN_LINES):
+        expect_read_later(rows + line // lines * row_bytes + line % lines * LINE_BYTES)
+
+
+@kernel("inline")
+def _lay(source: int, row_bytes: int, depth: int, target: int) -> None:
+    """Copy ROWS rows of ``depth`` values, SPAN at most, to rows of SPAN values."""
+    for i in range(ROWS):
+        at, to = source + i * row_bytes, target + i * SPAN * 4
+        for j in range(0, depth, LANES):
+            if depth - j >= LANES:
+                copy_whole(at + j * 4, to + j * 4)
+            else:
+                copy_part(at + j * 4, depth - j, to + j * 4)
+
+
+@kernel(
+    "void(float32[::1], float32[:,::1], float32[:,::1], float32[::1], boolean, float32[:,::1],"
+    " int64[:,::1], int64, int64, int64)",
+    shared=True,
+)
+def times_by_lanes(
+    columns: Array, b: Array, c: Array, bias: Array, keep: bool, memory: Array, runs: Ints,
+    lo: int, hi: int, worker: int,
+) -> None:  # fmt: skip
+    """Write columns of c = a b^T + bias, or + c: those of blocks lo to hi - 1 of ROWS rows of b.
+
+    A row of a is a lane of the vectors. While one stretch of b is multiplied, the next one is read.
+
+    Args:
+        columns: (K * M) a transposed, and LANES values of any kind behind it.
+        b, c: (N, K), (M, N), N at least ROWS, M at most LANES.
+        memory: SCRATCH values of each worker.
+        runs: memory for three numbers of each worker.
+    """
+    (N, K), M = b.shape, c.shape[0]
+    run = runs[worker]
+    run[0] = run[1] = 0
+    row_bytes = K * 4
+    zeros, sums = memory[worker, :LANES], memory[worker, LANES : (1 + ROWS) * LANES]
+    zeros[:] = 0
+    laid = memory[worker].ctypes.data + (1 + ROWS) * VECTOR_BYTES
+    for block in range(lo, hi):
+        row = min(block * ROWS, N - ROWS)  # the last block reaches back
+        rows = b.ctypes.data + row * row_bytes
+        start, start_row = zeros.ctypes.data, 0
+        for k in range(0, max(K, 1), SPAN):
+            run[2] = depth = min(SPAN, K - k)
+            into = k % STRETCH
+            following = k - into + STRETCH
+            ahead = rows + (following * 4 if following < K else ROWS * row_bytes)
+            _read_ahead(ahead, row_bytes, into // SPAN * SPAN_LINES)
+            _lay(rows + k * 4, row_bytes, depth, laid)
+            tile_14x1(
+                laid, SPAN * 4, 4, columns.ctypes.data + k * M * 4, 0, M * 4,
+                run.ctypes.data, 1, start, start_row, 0, sums.ctypes.data, VECTOR_BYTES, 0,
+            )  # fmt: skip
+            start, start_row = sums.ctypes.data, VECTOR_BYTES
+        for m in range(M):
+            for i in range(block * ROWS - row, ROWS):
+                total = sums[i * LANES + m]
+                c[m, row + i] = total + (c[m, row + i] if keep else bias[row + i])

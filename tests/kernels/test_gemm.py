@@ -30,6 +30,10 @@ SIZES = [  # M, N, K
     (5, 6, 0),
     (2, 6, 0),
     (300, 290, 310),  # A transposed is laid straight first
+    (4, 30, 9001),  # few rows of A with a large B
+    (11, 270, 1030),
+    (8, 4097, 65),
+    (16, 14, 18800),
 ]
 
 

@@ -14,6 +14,19 @@ MODELS = Path(__file__).parents[2] / "models"
 MOMENTUM, DECAY = 0.9, 5e-4
 LENET_RATE, LENET_BATCH, LENET_BATCHES = 0.01, 64, 16
 
+LENETS = ["lenet", "lenet_dsn"]
+NETS = [
+    *LENETS,
+    "caffenet",
+    "googlenet",
+    "vgg16",
+    "resnet50",
+    "squeezenet_v1.1",
+    "mobilenet_v1",
+    "lstm",
+]
+TRAIN_BATCH = {"vgg16": 4}
+
 # 32 steps of 128 numbers each, 256 hidden units, one of 10 classes at every step.
 LSTM = """
 name: "lstm"

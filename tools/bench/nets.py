@@ -30,7 +30,8 @@ try:
     import torch
 except ImportError:
     sys.exit("this benchmark compares with PyTorch: pip install torch")
-from works import LENETS, NETS, Call, Work, works
+from inputs import LENETS, NETS
+from works import Call, Work, works
 
 WARM_UP, TURN = 0.03, 0.1  # seconds of calls before and in each measurement, one at least
 LENET_TURNS = 20  # times as many: they are cheap, and short ones vary more

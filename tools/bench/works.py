@@ -14,7 +14,9 @@ from inputs import (
     LENET_BATCH,
     LENET_BATCHES,
     LENET_RATE,
+    LENETS,
     MOMENTUM,
+    TRAIN_BATCH,
     fill,
     from_memory,
     lenet_from_memory,
@@ -27,19 +29,6 @@ import protonet
 from protonet.facts import layer_facts
 from protonet.plan import Plan
 from protonet.schema.read import NetSource
-
-LENETS = ["lenet", "lenet_dsn"]
-NETS = [
-    *LENETS,
-    "caffenet",
-    "googlenet",
-    "vgg16",
-    "resnet50",
-    "squeezenet_v1.1",
-    "mobilenet_v1",
-    "lstm",
-]
-TRAIN_BATCH = {"vgg16": 4}
 
 Call = Callable[[], Any]
 
