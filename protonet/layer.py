@@ -241,6 +241,16 @@ class Layer:
         """Return the multiply-adds of one forward pass, for summaries. 0 where there are none."""
         return 0
 
+    def backward_multiply_adds(
+        self, bottom: list[Blob], top: list[Blob], propagate_down: list[bool]
+    ) -> int:
+        """Return the multiply-adds of one backward pass, for the gradients that are computed.
+
+        By default as many as forward for those of the bottoms, and as many for the weights'.
+        """
+        passes = any(propagate_down) + any(self.param_propagate_down[:1])
+        return passes * self.multiply_adds(bottom, top)
+
 
 LayerClass = TypeVar("LayerClass", bound=type[Layer])
 

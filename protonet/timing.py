@@ -125,12 +125,10 @@ def _pass(seconds: Any, multiply_adds: int) -> Pass:
 
 
 def _multiply_adds(step: Step) -> tuple[int, int]:
-    """Return those of a forward pass, and of a backward pass: as many for dx, as many for dw."""
-    layer = step.layer
-    work = layer.multiply_adds(step.bottom, step.top)
-    if not step.backward:
-        return work, 0
-    return work, work * (any(step.propagate_down) + any(layer.param_propagate_down[:1]))
+    """Return those of a forward and of a backward pass."""
+    layer, blobs = step.layer, (step.bottom, step.top)
+    back = layer.backward_multiply_adds(*blobs, step.propagate_down) if step.backward else 0
+    return layer.multiply_adds(*blobs), back
 
 
 # --- nets without their data ----------------------------------------------------------------------

@@ -228,3 +228,13 @@ class Recurrent(Layer):
         each_step = self.inputs + self.outputs
         once = self.streams * self.static_inputs
         return self.gates * self.outputs * (self.steps * self.streams * each_step + once)
+
+    def backward_multiply_adds(
+        self, bottom: list[Blob], top: list[Blob], propagate_down: list[bool]
+    ) -> int:
+        wanted = self.param_propagate_down
+        inputs = (wanted[0] + propagate_down[0]) * self.inputs
+        each_step = inputs + (1 + wanted[self._last]) * self.outputs
+        static = self.static and (wanted[2] + propagate_down[2]) * self.static_inputs
+        steps = self.steps * self.streams
+        return self.gates * self.outputs * (steps * each_step + self.streams * static)

@@ -64,3 +64,9 @@ class RNN(Recurrent):
 
     def multiply_adds(self, bottom: list[Blob], top: list[Blob]) -> int:
         return super().multiply_adds(bottom, top) + top[0].count * self.outputs
+
+    def backward_multiply_adds(
+        self, bottom: list[Blob], top: list[Blob], propagate_down: list[bool]
+    ) -> int:
+        output = (1 + self.param_propagate_down[-2]) * top[0].count * self.outputs
+        return super().backward_multiply_adds(bottom, top, propagate_down) + output

@@ -39,6 +39,12 @@ def test_gradient(case):
 def test_multiply_adds():
     layer, bottom, top = CASES[1].build()
     assert layer.multiply_adds(bottom, top) == 16 * (T * N * (K + H) + N * 6)
+    # h goes back whatever is wanted; its weights, x and its weights, the static values and theirs
+    for propagate_down, x, static in (([True, False, True], 2, 2), ([False] * 3, 1, 1)):
+        expected = 16 * (T * N * (x * K + 2 * H) + N * static * 6)
+        assert layer.backward_multiply_adds(bottom, top, propagate_down) == expected
+    layer.param_propagate_down = [False, True, False, False]
+    assert layer.backward_multiply_adds(bottom, top, [False] * 3) == 16 * T * N * H
 
 
 def test_sequences():

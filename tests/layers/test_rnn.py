@@ -39,6 +39,8 @@ def test_gradient(case):
 def test_multiply_adds():
     layer, bottom, top = CASES[1].build()
     assert layer.multiply_adds(bottom, top) == 4 * (T * N * (K + H + H) + N * 6)
+    back = layer.backward_multiply_adds(bottom, top, [True, False, True])
+    assert back == 2 * layer.multiply_adds(bottom, top)
 
 
 def test_sequences():

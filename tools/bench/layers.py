@@ -99,8 +99,7 @@ def backward_parts(chains: Iterable[Chain]) -> list[Part]:
     for chain in reversed(list(chains)):
         first, last = chain.steps[0], chain.steps[-1]
         learns = any(any(step.layer.param_propagate_down) for step in chain.steps)
-        ways = any(first.propagate_down) + any(first.layer.param_propagate_down[:1])
-        work = ways * first.layer.multiply_adds(first.bottom, first.top)
+        work = first.layer.backward_multiply_adds(first.bottom, first.top, first.propagate_down)
         down = [b for b, wanted in zip(first.bottom, first.propagate_down, strict=True) if wanted]
         moved = _count(last.top, down) + learns * (_count(first.bottom) + _parameters(chain))
         if any(step.backward for step in chain.steps):
