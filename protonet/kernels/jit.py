@@ -53,6 +53,7 @@ class Kernel:
         reorder: bool = True,
         shared: bool = False,
         allocates: bool = False,
+        in_turns: bool = False,
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
@@ -60,6 +61,7 @@ class Kernel:
         self._inline = inline
         self._shared = shared
         self._allocates = allocates
+        self._in_turns = in_turns
         self._variant = variant
         self._names = names or {}
         self._reorder = reorder
@@ -75,7 +77,7 @@ class Kernel:
         """
         return Kernel(
             self._function, self._signature, self._inline, label, names, self._reorder,
-            self._shared, self._allocates,
+            self._shared, self._allocates, self._in_turns,
         )  # fmt: skip
 
     def compile(self) -> Callable[..., Any]:
@@ -148,7 +150,7 @@ class Kernel:
             inner = njit(no_cpython_wrapper=True, **options)(function)
             if self._inline:
                 return _for_any_value(inner)
-            function, signature = _forking(function, inner, signature)
+            function, signature = _forking(function, inner, signature, self._in_turns)
         folder = self._cache_folder()
         if not folder.exists():
             _announce(folder.parent)
@@ -183,11 +185,17 @@ class Kernel:
         bounds = _bounds(function) if self._shared else 0
 
         def plain(*args: Any) -> Any:
-            if self._shared:
-                *given, total, _step, _parts, _board = args
-                args = (*given, 0, total, 0)[: len(given) + bounds]
             with np.errstate(all="ignore"):  # as compiled code does
-                return function(*args)
+                if not self._shared:
+                    return function(*args)
+                *given, total, _step, _parts, _board = args
+                part = (0, total, 0)[:bounds]
+                if not self._in_turns:
+                    return function(*given, *part)
+                *given, start, end = given
+                for turn in range(start, end):
+                    function(*given, turn, *part)
+                return end
 
         return plain
 
@@ -211,9 +219,12 @@ def _bounds(function: Callable[..., Any]) -> int:
 
 
 def _forking(
-    function: Callable[..., Any], inner: Any, signature: str
+    function: Callable[..., Any], inner: Any, signature: str, in_turns: bool
 ) -> tuple[types.FunctionType, Any]:
     """Return a function (..., total, step, parts, board) that shares out ``inner``, and its types.
+
+    With ``in_turns`` it has (start, end) for the turn, shares out these one after the other, and
+    returns the next one; minus that if helpers are still at work on the last one.
 
     Args:
         function: (..., lo, hi) or (..., lo, hi, worker), of that signature.
@@ -227,19 +238,35 @@ def _forking(
     kinds: tuple[Any, ...]
     kinds, _ = sigutils.normalize_signature(signature)
     given = kinds[: len(kinds) - _bounds(function)]
-    names = ", ".join(function.__code__.co_varnames[: len(given)])
-    rest = "_total, _step, _parts, _board"
-    source = f"lambda {names}, {rest}: _fork(_inner, ({names},), {rest})"
+    names = function.__code__.co_varnames[: len(given)]
+    listed, rest = ", ".join(names), "_total, _step, _parts, _board"
+    source = f"def made({listed}, {rest}): return _fork(_inner, ({listed},), {rest})"
+    result: Any = numba.types.boolean
+    if in_turns:
+        source = (
+            f"def made({', '.join(names[:-1])}, _start, _end, {rest}):\n"
+            f"    for {names[-1]} in range(_start, _end):\n"
+            f"        if not _fork(_inner, ({listed},), {rest}):\n"
+            f"            return -{names[-1]} - 1\n"
+            "    return _end"
+        )
+        given, result = (*given, numba.types.int64), numba.types.int64
     # Numba looks for the file that a function comes from
-    code = compile(source, function.__code__.co_filename, "eval")
-    made = eval(code, {"_fork": fork, "_inner": inner})
+    code = compile(source, function.__code__.co_filename, "exec")
+    scope = {"_fork": fork, "_inner": inner}
+    exec(code, scope)
+    made: Any = scope["made"]
     made.__name__, made.__qualname__ = function.__name__, function.__qualname__
     made.__module__ = function.__module__
-    return made, numba.types.boolean(*given, *[numba.types.int64] * 4)
+    return made, result(*given, *[numba.types.int64] * 4)
 
 
 def kernel(
-    signature: str, reorder: bool = True, shared: bool = False, allocates: bool = False
+    signature: str,
+    reorder: bool = True,
+    shared: bool = False,
+    allocates: bool = False,
+    in_turns: bool = False,
 ) -> Callable[[Callable[..., Any]], Kernel]:
     """Decorate a plain-loop function as a kernel.
 
@@ -252,11 +279,14 @@ def kernel(
             do, or lo, hi and worker, which tells their scratch memory apart. It is called by
             ``threads.share``.
         allocates: it makes arrays, or assigns one to a part of another.
+        in_turns: the loop is shared out again and again, each time when all of it is done: the
+            argument before lo says which time it is. It is called by ``threads.share_in_turns``.
     """
 
     def decorate(function: Callable[..., Any]) -> Kernel:
         inline = signature == "inline"
-        return Kernel(function, signature, inline, "", None, reorder, shared, allocates)
+        options = reorder, shared, allocates, in_turns
+        return Kernel(function, signature, inline, "", None, *options)
 
     return decorate
 

@@ -1,9 +1,9 @@
 """The steps of a recurrent layer, one after the other without leaving the kernel. Imports Numba.
 
 What a stream of a batch does depends on that stream alone, so a thread takes a block of streams,
-as many as a tile has rows, through all steps. The weights W (G·H, H) that take h from one step to
-the next are packed once: ``[panel][k][column]``, a panel as wide as a tile. z, which holds what x
-gives to the gates, becomes the gates themselves.
+as many as a tile has rows, through all steps; for few streams see recurrence_units.py. The weights
+W (G·H, H) that take h from one step to the next are packed once: ``[panel][k][column]``, a panel as
+wide as a tile. z, which holds what x gives to the gates, becomes the gates themselves.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 
 from protonet.blob import Array
 from protonet.kernels import simd
+from protonet.kernels.cells import CELLS
 from protonet.kernels.correlation_plan import Ints
-from protonet.kernels.functions import sigmoid, tanh
 from protonet.kernels.jit import Kernel, kernel
 from protonet.kernels.simd import LANES, VECTOR_BYTES, copy_part, transpose_part
 
-ZERO, ONE = np.float32(0), np.float32(1)
+ZERO = np.float32(0)
 
 tile: Any = None  # one of simd's, with its TILE_ROWS and TILE_COLUMNS; each variant has its own
 TILE_ROWS = TILE_COLUMNS = 0
@@ -28,20 +28,29 @@ cell: Any = None  # of the type of layer
 cell_back: Any = None
 
 
-@kernel("void(float32[:,::1], boolean, int64, float32[::1], int64, int64)", shared=True)
-def pack(w: Array, transposed: bool, width: int, packed: Array, lo: int, hi: int) -> None:
-    """Pack panels lo to hi - 1 of w (K, columns), or of the transposed of w, zero past the last.
+@kernel(
+    "void(float32[:,::1], boolean, int64, int64, int64, int64, float32[::1], int64, int64)",
+    shared=True,
+)
+def pack(
+    w: Array, transposed: bool, vectors: int, across: int, spread: int, size: int, packed: Array,
+    lo: int, hi: int,
+) -> None:  # fmt: skip
+    """Pack panels lo to hi - 1 of w (K, columns), or of the transposed of w: ``[k][vector]``.
 
-    width: of a panel, a multiple of LANES.
+    Vector j of panel p begins with column ``p * across + j * spread``. Zeros stand for what lies
+    beyond the last column, and beyond the ``size`` columns that the first one belongs to.
     """
     row = w.shape[1]
     K, columns = (row, w.shape[0]) if transposed else w.shape
+    width = vectors * LANES
     source, target = w.ctypes.data, packed.ctypes.data
     for panel in range(lo, hi):
-        for j in range(0, width, LANES):
-            first, to = panel * width + j, target + (panel * K * width + j) * 4
+        for j in range(vectors):
+            first, to = panel * across + j * spread, target + (panel * K * width + j * LANES) * 4
+            count = size - first % size if first < columns else 0
             if transposed:
-                rows = max(0, min(LANES, columns - first))
+                rows = min(LANES, count)
                 for k in range(0, K, LANES):
                     transpose_part(
                         source + (first * row + k) * 4 if rows > 0 else source, row * 4, rows,
@@ -49,7 +58,7 @@ def pack(w: Array, transposed: bool, width: int, packed: Array, lo: int, hi: int
                     )  # fmt: skip
             else:
                 for k in range(K):
-                    copy_part(source + (k * row + first) * 4, columns - first, to + k * width * 4)
+                    copy_part(source + (k * row + first) * 4, count, to + k * width * 4)
 
 
 @kernel("inline")
@@ -106,7 +115,7 @@ def forward(
         product(rows, H, packed, width, sums, hi - lo, runs[worker])
         for n in range(begin, end):
             added = sums[(n - begin) * width : (n - begin + 1) * width]
-            cell(z[t, n], added, cont[t, n], cells[t, n], cells[t + 1, n], h[t, n])
+            cell(z[t, n], added[: z.shape[2]], 0, cont[t, n], cells[t, n], cells[t + 1, n], h[t, n])
 
 
 @kernel(
@@ -141,85 +150,13 @@ def backward(
             for j in range(H):
                 whole[j] = whole[j] * factor + top[j]
             cell_back(
-                z[t, n], cont[t, n], cells[t, n], cells[t + 1, n], h[t, n], whole, dz[t, n], dc[n]
-            )
+                z[t, n], 0, cont[t, n], cells[t, n], cells[t + 1, n], h[t, n], whole, dz[t, n],
+                dc[n],
+            )  # fmt: skip
             for j in range(Z):
                 rows[(n - begin) * Z + j] = dz[t, n, j]
         if t > 0:
             product(rows, Z, packed, width, sums, hi - lo, runs[worker])
-
-
-# Each loop below writes one array: LLVM makes vectors only where few arrays might overlap.
-
-
-@kernel("inline")
-def lstm(z: Array, added: Array, cont: Any, c_prev: Array, c: Array, h: Array) -> None:
-    """Turn z + added (4H,) into the gates i, f, o, g; write c and h (H,)."""
-    H = h.size
-    some, more = z[: 3 * H], added[: 3 * H]
-    for j in range(3 * H):
-        some[j] = sigmoid(some[j] + more[j])
-    i, f, o, g = z[:H], z[H : 2 * H], z[2 * H : 3 * H], z[3 * H :]
-    more = added[3 * H : 4 * H]
-    for j in range(H):
-        g[j] = tanh(g[j] + more[j])
-    if cont == 0:
-        for j in range(H):
-            c[j] = i[j] * g[j]
-    else:
-        for j in range(H):
-            c[j] = cont * f[j] * c_prev[j] + i[j] * g[j]
-    for j in range(H):
-        h[j] = o[j] * tanh(c[j])
-
-
-@kernel("inline")
-def lstm_back(
-    z: Array, cont: Any, c_prev: Array, c: Array, h: Array, dh: Array, dz: Array, dc: Array
-) -> None:
-    """Write dz (4H,), from the gates z; take dc (H,) from after the step to before it."""
-    H = dh.size
-    i, f, o, g = z[:H], z[H : 2 * H], z[2 * H : 3 * H], z[3 * H :]
-    di, df, do, dg = dz[:H], dz[H : 2 * H], dz[2 * H : 3 * H], dz[3 * H :]
-    for j in range(H):
-        do[j] = tanh(c[j])
-    for j in range(H):
-        dc[j] += dh[j] * o[j] * (ONE - do[j] * do[j])
-    for j in range(H):
-        do[j] *= dh[j] * o[j] * (ONE - o[j])
-    for j in range(H):
-        di[j] = dc[j] * g[j] * i[j] * (ONE - i[j])
-    for j in range(H):
-        dg[j] = dc[j] * i[j] * (ONE - g[j] * g[j])
-    if cont == 0:
-        df[:] = 0
-        dc[:] = 0
-        return
-    for j in range(H):
-        kept = cont * f[j]
-        df[j] = dc[j] * c_prev[j] * kept * (ONE - kept)
-    for j in range(H):
-        dc[j] *= cont * f[j]
-
-
-@kernel("inline")
-def rnn(z: Array, added: Array, cont: Any, c_prev: Array, c: Array, h: Array) -> None:
-    """Write h = tanh(z + added), each (H,)."""
-    added = added[: h.size]
-    for j in range(h.size):
-        h[j] = tanh(z[j] + added[j])
-
-
-@kernel("inline")
-def rnn_back(
-    z: Array, cont: Any, c_prev: Array, c: Array, h: Array, dh: Array, dz: Array, dc: Array
-) -> None:
-    """Write dz from dh and h, each (H,)."""
-    for j in range(h.size):
-        dz[j] = dh[j] * (ONE - h[j] * h[j])
-
-
-_CELLS = {"lstm": (lstm, lstm_back), "rnn": (rnn, rnn_back)}
 
 
 def _variants(rows: int, columns: int) -> dict[tuple[str, int, int], tuple[Kernel, Kernel]]:
@@ -232,8 +169,8 @@ def _variants(rows: int, columns: int) -> dict[tuple[str, int, int], tuple[Kerne
             forward.variant(f"_{name}_{label}", product=tiled, cell=ahead, **size),
             backward.variant(f"_{name}_{label}", product=tiled, cell_back=back, **size),
         )
-        for name, (ahead, back) in _CELLS.items()
+        for name, (ahead, back) in CELLS.items()
     }
 
 
-VARIANTS = _variants(8, 3) | _variants(5, 2) | _variants(1, 4)
+VARIANTS = _variants(8, 3) | _variants(5, 2)

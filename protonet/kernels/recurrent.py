@@ -1,4 +1,7 @@
-"""Recurrent layers' steps: h of one step goes into the next. See recurrence.py for how."""
+"""Recurrent layers' steps: h of one step goes into the next.
+
+See recurrence.py for how threads share out many streams, recurrence_units.py for few.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from protonet.kernels.gemm import TILES
 from protonet.kernels.jit import Kernel
 from protonet.kernels.kept import Kept
 
-FEW = 3  # streams, up to which they had better be done one by one
+FEW = 24  # streams, up to which threads share out units: more make blocks for several threads
 BLOCK_WORK = 64 * 1024  # multiply-adds below which a part is not worth a thread
 
 
@@ -33,16 +36,17 @@ def forward(
         h_before: (T, N, H) what w was multiplied by, written.
         kept: where w may be kept, rearranged, as long as its version stays the same.
     """
-    T, N, H = h.shape
-    kernel, rows, columns = _kernels(cell, N)[0], *_tile(N)
-    packed, width = _packed(w, True, columns, kept, version)
-
-    blocks, grain = -(-N // rows), _grain(w, T * rows)
-    count = blocks * rows  # that a worker may have to do; what it does not is never touched
-    threads.share(
-        kernel, blocks, packed, z, cont, first, cells, h, h_before,
-        scratch.each("rows", count * H), scratch.each("sums", count * width), _runs(), width,
-        grain=grain,
+    N, H = h.shape[1:]
+    if N <= FEW:
+        h_before[0] = cont[0, :, None] * first
+        packed, panels = _packed(w, True, _COLUMNS, len(w) // H, kept, version)
+        _share_units(_unit_kernels(cell, N)[0], packed, panels, z, cont, cells, h, h_before)
+        return
+    columns = TILES[cpu.registers()][1]
+    packed, panels = _packed(w, True, columns, 1, kept, version)
+    _share_streams(
+        _stream_kernels(cell)[0], w, panels * columns * cpu.lanes(), H,
+        packed, z, cont, first, cells, h, h_before,
     )  # fmt: skip
 
 
@@ -50,60 +54,87 @@ def backward(
     cell: str, w: Array, z: Array, cont: Array, cells: Array, h: Array, dh: Array, dz: Array
 ) -> None:
     """Write dz (T, N, G·H) from dh (T, N, H); the rest as :func:`forward` left it."""
-    T, N, H = h.shape
-    kernel, rows, columns = _kernels(cell, N)[1], *_tile(N)
-    packed, width = _packed(w, False, columns, Kept(), None)
+    N, H = h.shape[1:]
     dc = np.zeros((N, H), np.float32)
-
-    blocks, grain = -(-N // rows), _grain(w, T * rows)
-    count = blocks * rows  # that a worker may have to do; what it does not is never touched
-    threads.share(
-        kernel, blocks, packed, z, cont, cells, h, dh, dz, dc,
-        scratch.each("rows", count * len(w)), scratch.each("sums", count * width), _runs(), width,
-        grain=grain,
+    if N <= FEW:
+        packed, panels = _packed(w, False, _COLUMNS, 1, Kept(), None)
+        _share_units(_unit_kernels(cell, N)[1], packed, panels, z, cont, cells, h, dh, dz, dc)
+        return
+    columns = TILES[cpu.registers()][1]
+    packed, panels = _packed(w, False, columns, 1, Kept(), None)
+    _share_streams(
+        _stream_kernels(cell)[1], w, panels * columns * cpu.lanes(), len(w),
+        packed, z, cont, cells, h, dh, dz, dc,
     )  # fmt: skip
 
 
-def _tile(streams: int) -> tuple[int, int]:
-    """Return rows and columns of vectors of the tile to use."""
-    return (1, 4) if streams <= FEW else TILES[cpu.registers()]
+_COLUMNS = 4  # of vectors in a block of units
 
 
-def _kernels(cell: str, streams: int) -> tuple[Kernel, Kernel]:
+def _unit_kernels(cell: str, streams: int) -> tuple[Kernel, Kernel]:
+    from protonet.kernels import recurrence_units
+
+    return recurrence_units.VARIANTS[cell, min(streams, 4 if cpu.registers() == 32 else 2)]
+
+
+def _stream_kernels(cell: str) -> tuple[Kernel, Kernel]:
     from protonet.kernels import recurrence
 
-    rows, columns = _tile(streams)
-    return recurrence.VARIANTS[cell, rows, columns]
+    return recurrence.VARIANTS[(cell, *TILES[cpu.registers()])]
+
+
+def _share_units(kernel: Kernel, packed: Array, panels: int, z: Array, *arrays: Array) -> None:
+    """Go through the steps; threads share out the panels of each."""
+    T, N = z.shape[:2]
+    threads.share_in_turns(
+        kernel, T, panels, packed, z, *arrays,
+        scratch.each("sums", N * panels * _COLUMNS * cpu.lanes()), _runs(),
+        grain=max(1, BLOCK_WORK * panels // max(1, N * packed.size)),
+    )  # fmt: skip
+
+
+def _share_streams(
+    kernel: Kernel, w: Array, width: int, depth: int, packed: Array, z: Array, *arrays: Array
+) -> None:
+    """Have threads share out blocks of streams, and go through all steps of each.
+
+    Args:
+        width, depth: of the packed weights.
+    """
+    T, N = z.shape[:2]
+    rows = TILES[cpu.registers()][0]
+    blocks = -(-N // rows)
+    count = blocks * rows  # that a worker may have to do; what it does not is never touched
+    threads.share(
+        kernel, blocks, packed, z, *arrays,
+        scratch.each("rows", count * depth), scratch.each("sums", count * width), _runs(), width,
+        grain=max(1, BLOCK_WORK // max(1, w.size * T * rows)),
+    )  # fmt: skip
 
 
 def _packed(
-    w: Array, transposed: bool, columns: int, kept: Kept, version: int | None
+    w: Array, transposed: bool, columns: int, gates: int, kept: Kept, version: int | None
 ) -> tuple[Array, int]:
-    """Return w in panels, and how wide all of them are."""
+    """Return w, or the transposed of it, in panels of so many vectors; and how many panels.
+
+    The vectors of a panel are of so many gates, or side by side if that is 1.
+    """
     from protonet.kernels import recurrence
 
     depth, wide = w.shape[::-1] if transposed else w.shape
-    width = columns * cpu.lanes()
-    panels = -(-wide // width)
-    packed, there = kept.take(version, panels * width * depth)
+    size, lanes = wide // gates, cpu.lanes()
+    across, spread = (lanes, size) if gates > 1 else (columns * lanes, lanes)
+    panels = -(-size // across)
+    block = columns * lanes * depth
+    packed, there = kept.take(version, panels * block)
     if not there:
         threads.share(
-            recurrence.pack,
-            panels,
-            w,
-            transposed,
-            width,
-            packed,
-            grain=max(1, BLOCK_WORK // (width * depth)),
-        )
-    return packed, panels * width
+            recurrence.pack, panels, w, transposed, columns, across, spread, size, packed,
+            grain=max(1, BLOCK_WORK // block),
+        )  # fmt: skip
+    return packed, panels
 
 
 def _runs() -> Ints:
     """Return for each worker the table of one run of steps for a tile, and zeros behind it."""
     return np.zeros((threads.count(), 3 + cpu.lanes()), np.int64)
-
-
-def _grain(w: Array, rows: int) -> int:
-    """So many blocks of streams that a part is worth a thread, if each does so many rows."""
-    return max(1, BLOCK_WORK // max(1, w.size * rows))

@@ -239,11 +239,43 @@ def share(kernel: Kernel, total: int, *args: Any, grain: int = 1, step: int = 0)
     A thread that does not get to run leaves its part to the caller.
     """
     step = step or _step(grain)
-    parts = min(_count or count(), total // grain, -(-total // step))
     do = kernel.compile()
+
+    def in_parts(parts: int) -> bool:
+        return bool(do(*args, total, step, parts, _board.address))
+
+    _with_workers(in_parts, total, grain, step)
+
+
+def share_in_turns(kernel: Kernel, turns: int, total: int, *args: Any, grain: int = 1) -> None:
+    """Call a kernel that is shared in turns as ``kernel(*args, turn, lo, hi)``, turn by turn.
+
+    Each is cut as :func:`share` does, and begins when all of the one before it is done.
+    """
+    do = kernel.compile()
+
+    def in_parts(parts: int) -> bool:
+        turn = 0
+        while turn < turns:
+            turn = do(*args, turn, turns, total, 1, parts, _board.address)
+            if turn < 0:  # helpers are still at work
+                turn = -turn
+                _insist(lambda: _ended(parts))
+        return True
+
+    _with_workers(in_parts, total, grain, 1)
+
+
+def _with_workers(in_parts: Callable[[int], bool], total: int, grain: int, step: int) -> None:
+    """Call ``in_parts`` with a number of parts; see to it that the helpers have ended.
+
+    Args:
+        in_parts: returns whether they have.
+    """
+    parts = min(_count or count(), total // grain, -(-total // step))
     if parts <= 1 or not compiles():
         if total > 0:
-            do(*args, total, step, 1, _board.address)
+            in_parts(1)
         return
     claim, started, ended = object(), False, False
     try:
@@ -251,7 +283,7 @@ def share(kernel: Kernel, total: int, *args: Any, grain: int = 1, step: int = 0)
         if not alone:
             _wake(parts)
             started = True
-            ended = do(*args, total, step, parts, _board.address)
+            ended = in_parts(parts)
     finally:
         try:
             if started and not ended:
@@ -260,7 +292,7 @@ def share(kernel: Kernel, total: int, *args: Any, grain: int = 1, step: int = 0)
             if WORKERS in _taken and _taken[WORKERS] is claim:
                 del _taken[WORKERS]
     if alone:
-        do(*args, total, step, 1, _board.address)
+        in_parts(1)
 
 
 def _wake(parts: int) -> None:

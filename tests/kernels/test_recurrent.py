@@ -54,7 +54,7 @@ def run(cell, N, H):
     return z, cells[1:], h, before, dz, dh
 
 
-SIZES = [(1, 5), (3, 70), (4, 16), (8, 48), (13, 33), (21, 100)]
+SIZES = [(1, 5), (2, 130), (3, 70), (4, 16), (8, 48), (13, 33), (21, 100), (25, 33), (30, 70)]
 
 
 @pytest.mark.parametrize(("N", "H"), SIZES)
@@ -83,14 +83,15 @@ def test_backward(cell, N, H):
     assert np.sum(dz * way) == pytest.approx((up - down) / (2 * step), rel=1e-4, abs=1e-4)
 
 
+@pytest.mark.parametrize(("N", "H"), [(3, 400), (37, 20)])
 @pytest.mark.parametrize("cell", ["lstm", "rnn"])
-def test_same_bits_for_any_number_of_threads(cell, monkeypatch):
+def test_same_bits_for_any_number_of_threads(cell, N, H, monkeypatch):
     monkeypatch.setattr(recurrent, "BLOCK_WORK", 1)
     before, results = threads.count(), []
     try:
         for count in (1, 2, 3, 5):
             threads.set_count(count)
-            results.append(b"".join(a.tobytes() for a in run(cell, 37, 20)))
+            results.append(b"".join(a.tobytes() for a in run(cell, N, H)))
     finally:
         threads.set_count(before)
     assert len(set(results)) == 1

@@ -89,10 +89,46 @@ def test_no_part_is_lost_or_done_twice(count: int) -> None:
         assert parts[:, 0].tolist() == [1] * count
 
 
+@kernel("void(int64[:, ::1], int64, int64, int64, int64, int64)", shared=True, in_turns=True)
+def shift(rows: Any, rounds: int, turn: int, lo: int, hi: int, worker: int) -> None:
+    """Write row ``turn + 1`` from all of the row before it; what is at its end takes longest."""
+    for i in range(lo, hi):
+        value = rows[turn, (i + 7) % rows.shape[1]]
+        for j in range(rounds * i):
+            value = (value * 1664525 + j) & 0xFFFFFFFF
+        rows[turn + 1, i] = value + i
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("rounds", [0, 10, 2000])
+def test_a_turn_begins_when_the_one_before_it_is_done(count: int, rounds: int) -> None:
+    """Also where helpers need longer than the kernel waits for them."""
+    turns = 3000 // (rounds + 1) + 3
+    expected = np.zeros((turns + 1, 23), np.int64)
+    threads.set_count(1)
+    threads.share_in_turns(shift, turns, 23, expected, rounds)
+    threads.set_count(count)
+    for grain in (1, 9):
+        rows = np.zeros_like(expected)
+        threads.share_in_turns(shift, turns, 23, rows, rounds, grain=grain)
+        np.testing.assert_array_equal(rows, expected)
+    threads.share_in_turns(shift, 0, 23, np.zeros((1, 23), np.int64), rounds)
+
+
+def test_turns_in_plain_python() -> None:
+    rows = np.zeros((4, 5), np.int64)
+    threads.share_in_turns(shift, 3, 5, rows, 0)
+    plain = shift._as_python(shift._function, {})
+    again = np.zeros_like(rows)
+    assert plain(again, 0, 0, 3, 5, 1, 1, 0) == 3
+    np.testing.assert_array_equal(again, rows)
+
+
 def test_the_caller_takes_back_what_a_helper_does_not_begin(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     threads.set_count(2)
+    _until_asleep()
     # a helper that is awake, it seems, but never looks
     monkeypatch.setattr(threads._Worker, "wake", lambda self, caller: None)
     threads._board.set_state(1, IDLE)
@@ -107,11 +143,16 @@ def test_the_caller_takes_back_what_a_helper_does_not_begin(
 def test_helpers_sleep_when_there_is_nothing_to_do() -> None:
     threads.set_count(2)
     threads.share(note, 10, np.zeros((2, 4), np.int64), 1.0)
+    _until_asleep()
+
+
+def _until_asleep() -> None:
+    """Wait for helper 1 to sleep."""
     for _ in range(500):
         if threads._board.state(1) == ASLEEP:
-            break
+            return
         time.sleep(0.01)
-    assert threads._board.state(1) == ASLEEP
+    raise AssertionError("the helper does not sleep")
 
 
 def test_python_and_kernels_take_turns() -> None:
