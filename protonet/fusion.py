@@ -160,9 +160,28 @@ def pooled(found: list[Chain]) -> list[Chain]:
     return joined
 
 
+def for_inference(steps: list[Step], kept: Iterable[Blob]) -> list[Chain]:
+    """Cut the steps of a net that only runs forward into chains, for the shapes of now.
+
+    Args:
+        kept: the blobs that somebody may read after a pass. Those within a chain are none of them.
+    """
+    read = {id(blob) for blob in kept}
+    found: list[Chain] = []
+    for chain in pooled(chains(steps, kept)):
+        first, between = chain.steps[0].layer, chain.steps[-1].bottom
+        if chain.pools and (id(between[0]) in read or not first.can_pool()):
+            found += [Chain(chain.steps[:-1]), Chain(chain.steps[-1:])]
+        else:
+            found.append(chain)
+    return found
+
+
 def _pools(first: Chain, second: Chain, readers: dict[int, int]) -> bool:
     head, last, pool = first.steps[0], first.steps[-1], second.steps[0]
-    if not len(second.steps) == len(last.top) == len(pool.bottom) == len(pool.top) == 1:
+    if first.pools or not len(second.steps) == len(last.top) == 1:
+        return False
+    if not len(pool.bottom) == len(pool.top) == 1:
         return False
     if pool.bottom[0] is not last.top[0] or readers[id(last.top[0])] != len(first.steps):
         return False

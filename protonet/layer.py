@@ -192,6 +192,19 @@ class Layer:
         """Tell whether its tops are made to hold the values of bottom 0 themselves, no copies."""
         return False
 
+    def gathers(self, bottom: list[Blob]) -> int | None:
+        """Return the axis along which top 0 is the bottoms one after the other, None if it is not.
+
+        Where a bottom has its place in the top already, :meth:`forward` leaves it alone.
+        """
+        return None
+
+    def can_write_apart(self, bottom: list[Blob]) -> bool:
+        """Tell whether :meth:`forward` and :meth:`forward_finished` can write a top whose images
+        lie apart, each contiguous.
+        """
+        return False
+
     # --- going on from a snapshot ------------------------------------------------------------
     def resume_state(self) -> dict[str, Any]:
         """Return what the coming passes depend on beside parameters and bottoms, if anything.

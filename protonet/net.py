@@ -15,7 +15,7 @@ import numpy as np
 from protonet import fillers, random
 from protonet.blob import Array, Blob, Shape, aligned_zeros
 from protonet.errors import GraphError, LabelError, ProtonetError, ShapeError, did_you_mean
-from protonet.fusion import Chain, LeftOut, chains, pooled
+from protonet.fusion import Chain, LeftOut, chains, for_inference, pooled
 from protonet.graph import build_graph
 from protonet.layer import TEST, Layer
 from protonet.plan import Param, Plan, Step, build_plan
@@ -97,7 +97,7 @@ class Net:
         self._after: dict[str, list[IndexHook]] = {"forward": [], "backward": []}
         self._storage: Storage | None = None
         self._sources = [blob for step in self.steps if not step.bottom for blob in step.top]
-        self._planned: list[Shape] = []
+        self._planned: tuple[list[Shape], bool] = [], False
         if keep is not None:
             names = {self._known(name) for name in (*self.inputs, *self.outputs, *keep)}
             self.blobs = {name: blob for name, blob in self.blobs.items() if name in names}
@@ -106,9 +106,9 @@ class Net:
         ]
         self.chains = chains(self.steps, self.blobs.values())
         if keep is not None:
-            self._storage = share_out(self.chains, self.blobs.values())
             for layer in self.layers:
                 layer.spare = True
+            self._share_out()
         self._left_out = LeftOut(self.chains)
         self.hidden_chains = pooled(self.chains)
         # whether the last backward pass was hidden; None if its forward pass was not, either
@@ -304,7 +304,7 @@ class Net:
                 raise GraphError(f"net '{self.name}' does not keep all blobs: it runs as a whole")
             self._place_blobs()
         self._hidden = None
-        if indices in (None, everything) and not (before or after or self.debug_info):
+        if indices in (None, everything) and not self._watched("forward"):
             self._hidden = False if hidden else None
             self._left_out.passed()
             return sum(map(self._run_chain, self.hidden_chains if hidden else self.chains))
@@ -323,13 +323,24 @@ class Net:
 
     def _place_blobs(self) -> None:
         """Share out the memory of a net that does not keep all blobs, for the shapes of now."""
-        shapes = [blob.shape for blob in self._sources]
-        if shapes == self._planned:
+        planned = [blob.shape for blob in self._sources], self._watched("forward")
+        if planned == self._planned:
             return
         self.reshape()
-        self._planned = shapes
-        self._storage = share_out(self.chains, self.blobs.values())
-        self._storage.lend()
+        self._planned = planned
+        self._share_out().lend()
+        self._left_out = LeftOut(self.chains)
+
+    def _share_out(self) -> Storage:
+        kept = self.blobs.values()
+        by_step = [Chain([step]) for step in self.steps]
+        self.chains = by_step if self._planned[1] else for_inference(self.steps, kept)
+        self._storage = share_out(self.chains, kept)
+        return self._storage
+
+    def _watched(self, direction: str) -> bool:
+        """Return whether somebody looks at what each layer does."""
+        return bool(self._before[direction] or self._after[direction] or self.debug_info)
 
     def _run_chain(self, chain: Chain) -> float:
         """Run layers as one and return the weighted sum of their losses."""
@@ -367,7 +378,7 @@ class Net:
             raise GraphError(f"net '{self.name}' does not keep all blobs: it only runs forward")
         before, after = self._before["backward"], self._after["backward"]
         everything = range(len(self.steps) - 1, -1, -1)
-        if indices in (None, everything) and not (before or after or self.debug_info):
+        if indices in (None, everything) and not self._watched("backward"):
             hidden = hidden and self._hidden is not None
             if hidden:
                 self._hidden = True

@@ -8,6 +8,7 @@ from places import MODELS
 
 import protonet
 from protonet.errors import GraphError
+from protonet.kernels import cpu
 from protonet.net import Net
 from protonet.schema.read import NetSource, parse_net, read_net
 from protonet.storage import forward_bytes
@@ -119,3 +120,95 @@ def test_what_is_not_kept_is_not_to_be_had() -> None:
         net.forward(start="c")
     with pytest.raises(GraphError, match="it only runs forward"):
         net.backward()
+
+
+CONCAT = """
+name: "gathered"
+layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: {0} dim: 3 dim: 9 dim: 7 }} }} }}
+layer {{ name: "a" type: "Convolution" bottom: "x" top: "a"
+  convolution_param {{ num_output: 6 kernel_size: 3 pad: 1 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "ra" type: "ReLU" bottom: "a" top: "a" }}
+layer {{ name: "b" type: "Convolution" bottom: "x" top: "b"
+  convolution_param {{ num_output: 20 kernel_size: 1 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "c" type: "TanH" bottom: "x" top: "c" }}
+layer {{ name: "rc" type: "ReLU" bottom: "c" top: "c" }}
+layer {{ name: "d" type: "Convolution" bottom: "x" top: "d"
+  convolution_param {{ num_output: 3 group: 3 kernel_size: 3 pad: 1 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "all" type: "Concat" bottom: "a" bottom: "b" bottom: "c" bottom: "d" bottom: "x" top: "all" }}
+layer {{ name: "r" type: "ReLU" bottom: "all" top: "all" }}
+layer {{ name: "e" type: "Convolution" bottom: "all" top: "e"
+  convolution_param {{ num_output: 5 kernel_size: 1 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "f" type: "Power" bottom: "all" top: "f" power_param {{ scale: 2 }} }}
+layer {{ name: "more" type: "Concat" bottom: "all" bottom: "e" bottom: "f" top: "more" }}
+layer {{ name: "y" type: "Power" bottom: "more" top: "y" power_param {{ scale: 3 }} }}
+"""  # noqa: E501
+
+
+def _outputs(nets: tuple[Net, Net]) -> list[np.ndarray]:
+    return [net.forward()["y"].copy() for net in nets]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 17])
+def test_what_is_concatenated_is_written_where_it_belongs(batch: int) -> None:
+    nets = plain, lean = _pair(parse_net(CONCAT.format(batch)))
+    np.testing.assert_array_equal(*_outputs(nets))
+    blobs = {step.node.name: step.top[0] for step in lean.steps}
+    assert lean._storage is not None
+    there = {part.blob for part in lean._storage.parts}
+    # a depthwise convolution and a TanH write images one behind the other
+    names = "abcdef" if batch == 1 else "abe"
+    # the first Concat's top is read by others, too; a part is in one top only
+    assert there == {blobs[name] for name in names}
+    for name in "ab":
+        assert np.shares_memory(blobs[name].data, blobs["all"].data)
+    plain.blobs["x"].reshape(3, 3, 11, 8)
+    lean.blobs["x"].reshape(3, 3, 11, 8)
+    np.testing.assert_array_equal(*_outputs(nets))
+
+
+def test_parts_are_seen_by_who_watches() -> None:
+    """Layers run one by one then: a ReLU in place must find its blob in one piece."""
+    nets = _, lean = _pair(parse_net(CONCAT.format(3)))
+    expected = _outputs(nets)[0]
+    seen = []
+    for _ in range(2):
+        lean.after_forward(lambda name: seen.append(name))
+        np.testing.assert_array_equal(lean.forward()["y"], expected)
+    assert "ra" in seen
+
+
+def test_a_blob_that_is_kept_is_no_part() -> None:
+    nets = plain, lean = _pair(parse_net(CONCAT.format(3)), keep=("b", "all"))
+    np.testing.assert_array_equal(*_outputs(nets))
+    for name in ("b", "all"):
+        np.testing.assert_array_equal(lean.blobs[name].data, plain.blobs[name].data)
+    assert not np.shares_memory(lean.blobs["b"].data, lean.blobs["all"].data)
+
+
+POOL = """
+name: "pooled"
+layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: {0} dim: 3 dim: 12 dim: 8 }} }} }}
+layer {{ name: "a" type: "Convolution" bottom: "x" top: "a"
+  convolution_param {{ num_output: 6 kernel_size: 3 pad: 1 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "r" type: "ReLU" bottom: "a" top: "a" }}
+layer {{ name: "p" type: "Pooling" bottom: "a" top: "p"
+  pooling_param {{ kernel_size: 2 stride: 2 }} }}
+layer {{ name: "y" type: "Power" bottom: "p" top: "y" power_param {{ scale: 2 }} }}
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize("batch", [1, 16, 20])
+def test_what_is_pooled_at_once_takes_no_memory(batch: int) -> None:
+    nets = plain, lean = _pair(parse_net(POOL.format(batch)))
+    for _ in range(2):
+        np.testing.assert_array_equal(*_outputs(nets))
+    assert lean._storage is not None
+    blob = lean.steps[1].top[0]
+    at_once = any(chain.pools for chain in lean.chains)
+    assert at_once == (batch >= 16) or cpu.lanes() != 16
+    assert at_once != any(blob is other for other, _ in lean._storage.places)
+    parameters = sum(param.blob.count for param in lean.learnable)
+    assert forward_bytes(plain.plan) == 4 * (lean._storage.count + parameters)
+    kept = _pair(parse_net(POOL.format(batch)), keep=("a",))
+    np.testing.assert_array_equal(*_outputs(kept))
+    np.testing.assert_array_equal(kept[1].blobs["a"].data, kept[0].blobs["a"].data)

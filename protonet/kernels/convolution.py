@@ -82,6 +82,11 @@ class Convolution2D:
             (height, width) = output = _even_rows(height, width)
         return Geometry(N, C, num_output, (height, width), output, *self._windows, self._group)
 
+    @property
+    def can_write_apart(self) -> bool:
+        """Whether the images of y may lie apart when forward writes it."""
+        return not self._depthwise
+
     def forward(
         self,
         x: Array,
@@ -94,6 +99,7 @@ class Convolution2D:
         """Write y, or what ``finish`` makes of it.
 
         Args:
+            y: each image contiguous. See can_write_apart.
             version: of w, where equal ones mean equal values. Of few positions, the weights as
                 the kernel takes them are kept from the second call on: as much memory again as
                 the weights take, or four times that with Winograd's method.
@@ -110,19 +116,31 @@ class Convolution2D:
         self._forward.run(x, packed, bias, y, finish)
 
     def forward_pooled(
-        self, x: Array, w: Array, bias: Array | None, y: Array, finish: Finish, mask: Mask
+        self,
+        x: Array,
+        w: Array,
+        bias: Array | None,
+        y: Array,
+        finish: Finish,
+        mask: Mask,
+        for_good: bool = False,
     ) -> None:
         """Write the largest values of windows of 2 x 2 of what forward would have written.
 
         Args:
             y, mask: (N, O, OH / 2, OW / 2); where a value lies is written to the mask, as
                 pooling.max_forward does.
+            for_good: nobody will ask to complete it, so w and bias need not be kept for that.
         """
-        if self._taken is None:
-            self._taken = aligned_zeros(self._forward.weights)
-        self._forward.pack(w, self._taken)
-        self._taken_bias = None if bias is None else bias.copy()
-        self._forward.run(x, self._taken, bias, y, finish, mask)
+        if for_good:
+            packed = scratch.get("weights", self._forward.weights)
+        else:
+            if self._taken is None:
+                self._taken = aligned_zeros(self._forward.weights)
+            self._taken_bias = None if bias is None else bias.copy()
+            packed = self._taken
+        self._forward.pack(w, packed)
+        self._forward.run(x, packed, bias, y, finish, mask)
 
     def complete(self, x: Array, y: Array, finish: Finish) -> None:
         """Write y as forward would have with the weights that forward_pooled took last."""

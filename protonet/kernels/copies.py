@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from protonet.blob import Array
 from protonet.kernels import threads
+from protonet.kernels.jit import kernel
 
 GRAIN = 32768  # values for which a thread of its own is worth while
 
@@ -29,30 +32,46 @@ def side_by_side(whole: Array, parts: Iterable[Array], axis: int) -> list[tuple[
     return pairs
 
 
+def in_a_row(parts: Array) -> tuple[Array, int]:
+    """Return parts of memory as a flat array, and the bytes from one to the next.
+
+    Args:
+        parts: (N, ...), each contiguous. What lies between them is in the flat array, too.
+    """
+    if parts.flags.c_contiguous:
+        return parts.reshape(-1), parts.nbytes // max(1, len(parts))
+    step = parts.strides[0]
+    count = (len(parts) - 1) * step // parts.itemsize + parts[0].size
+    return np.lib.stride_tricks.as_strided(parts, (count,), (parts.itemsize,)), step
+
+
+@kernel("void(float32[::1], int64, float32[::1], int64, int64, int64, int64)", shared=True)
+def copy(
+    source: Array, source_row: int, target: Array, target_row: int, columns: int, lo: int, hi: int
+) -> None:
+    """Copy values lo to hi - 1 of rows, of which each is contiguous.
+
+    Args:
+        source_row, target_row: bytes from a row to the next.
+    """
+    at = lo
+    while at < hi:
+        row, column = at // columns, at % columns
+        count = min(columns - column, hi - at)
+        values = source[row * source_row // 4 + column :][:count]
+        copies = target[row * target_row // 4 + column :][:count]
+        for j in range(count):
+            copies[j] = values[j]
+        at += count
+
+
 def copy_columns(pairs: Sequence[tuple[Array, Array]]) -> None:
     """Copy each first array of a pair into the second.
 
     Args:
-        pairs: of 2-D arrays or views of equal shapes, the rows contiguous; all have as many rows.
-            NumPy lets go of the interpreter while it copies.
+        pairs: of 2-D arrays or views of equal shapes, the rows contiguous.
     """
-    if not pairs:
-        return
-    rows = pairs[0][0].shape[0]
-    values = sum(source.size for source, _ in pairs)
-    if rows > 1:
-
-        def part(lo: int, hi: int, worker: int) -> None:
-            for source, target in pairs:
-                target[lo:hi] = source[lo:hi]
-
-        threads.run(rows, part, -(-GRAIN * rows // max(values, 1)))
-        return
     for source, target in pairs:
-
-        def columns(
-            lo: int, hi: int, worker: int, source: Array = source, target: Array = target
-        ) -> None:
-            target[:, lo:hi] = source[:, lo:hi]
-
-        threads.run(source.shape[1], columns, GRAIN)
+        if source.size:
+            laid = *in_a_row(source), *in_a_row(target)
+            threads.share(copy, source.size, *laid, source.shape[1], grain=GRAIN)

@@ -144,17 +144,18 @@ def stage(
 
 @kernel("inline")
 def write_out(
-    results: int, target: int, mask: int, first: int, last: int, lowest: int, highest: int,
-    images: int, numbers: Ints,
+    results: int, target: int, image: int, mask: int, first: int, last: int, lowest: int,
+    highest: int, images: int, numbers: Ints,
 ) -> None:  # fmt: skip
     """Copy results ``[pixel][channel][lane]`` of pixels first to last - 1 to the target image.
 
     Args:
+        image: bytes from one image of the target to the next.
         mask: not used.
         lowest, highest: the vectors of a pixel's results from and to which they are copied.
     """
     pixel, plane, channels = numbers[RESULT_PIXEL], numbers[TARGET_PLANE], numbers[TARGET_CHANNELS]
-    squares, across = channels, plane * channels * numbers[GROUPS]
+    squares, across = channels, image
     along, columns = plane, images
     if not numbers[LANES_ARE_IMAGES]:
         squares, across = (channels + LANES - 1) // LANES, plane
@@ -172,8 +173,8 @@ def write_out(
 
 @kernel("inline")
 def pool_out(
-    results: int, target: int, mask: int, first: int, last: int, lowest: int, highest: int,
-    images: int, numbers: Ints,
+    results: int, target: int, image: int, mask: int, first: int, last: int, lowest: int,
+    highest: int, images: int, numbers: Ints,
 ) -> None:  # fmt: skip
     """Write the largest results of windows of 2 x 2, and where they lie, as pooling.py does.
 
@@ -181,7 +182,8 @@ def pool_out(
     even number of them. Results are overwritten: what is written at a pixel was used before.
 
     Args:
-        mask: address like ``target``, for the places, int32.
+        image: bytes from one image of the target to the next.
+        mask: address like ``target``, for the places, int32, whose images lie close together.
     """
     pixel, plane, channels = numbers[RESULT_PIXEL], numbers[TARGET_PLANE], numbers[TARGET_CHANNELS]
     width, across = numbers[TARGET_WIDTH], plane * channels * numbers[GROUPS]
@@ -198,7 +200,7 @@ def pool_out(
                 count += 1
         for p in range(0, count, LANES):
             rows, to = min(LANES, count - p), q * plane + (first // 4 + p) * 4
-            square(best + p * pixel, pixel, rows, images, target + to, across, rows)
+            square(best + p * pixel, pixel, rows, images, target + to, image, rows)
             square(places + p * VECTOR_BYTES, VECTOR_BYTES, rows, images, mask + to, across, rows)
 
 
@@ -230,14 +232,14 @@ def finish(
 
 @kernel(
     "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], float32,"
-    " float32[::1], int32[::1], float32[:,::1], int64[::1],"
+    " float32[::1], int64, int32[::1], float32[:,::1], int64[::1],"
     " int64[:,::1], int64[:,::1], int64[:,::1], int64[::1], int64[:,::1], int64[:,::1],"
     " int64, int64, int64)",
     shared=True,
 )
 def correlate(
     source: Array, weights: Array, start: Array, factor: Array, shift: Array, slope: float,
-    target: Array, mask: Mask, memory: Array, numbers: Ints,
+    target: Array, image_bytes: int, mask: Mask, memory: Array, numbers: Ints,
     rows: Ints, tiles: Ints, chunks: Ints, bands: Ints, classes: Ints, runs: Ints,
     lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
@@ -245,6 +247,7 @@ def correlate(
 
     Args:
         source, target: all images, flat. The target's results are pooled if POOLED.
+        image_bytes: from one image of the target to the next.
         weights: as :func:`pack` makes them.
         start: what the sums begin with, ``[group][target channel][lane]``.
         factor, shift, slope: how they end, see :func:`finish`; the arrays lie as ``start`` does.
@@ -282,7 +285,7 @@ def correlate(
         image = place // (bands.size - 1) // groups * depth
         images = min(depth, numbers[IMAGES] - image)
         source_at = source.ctypes.data + (image * groups + group) * source_group
-        target_at = target.ctypes.data + (image * groups + group) * target_group
+        target_at = target.ctypes.data + image * image_bytes + group * target_group
         mask_at = mask.ctypes.data + (image * groups + group) * target_group
         weights_at = weights.ctypes.data + group * blocks * numbers[BLOCK_BYTES]
         start_at = start.ctypes.data + group * numbers[RESULT_PIXEL]
@@ -333,7 +336,7 @@ def correlate(
                                 block_start, start_row, start_column, out, out_row, out_column,
                             )  # fmt: skip
                         for _ in range(lines):
-                            at = line_image * groups * target_group + channel * target_plane
+                            at = line_image * image_bytes + channel * target_plane
                             expect_write(target_at + at + (first + line * LANES) * 4)
                             line += 1
                             if line == across:
@@ -347,7 +350,7 @@ def correlate(
                 factor, shift, group * width + first_block * values, slope,
             )  # fmt: skip
             write_out(
-                results, target_at, mask_at, first, chunks[chunk, CHUNK_TO],
+                results, target_at, image_bytes, mask_at, first, chunks[chunk, CHUNK_TO],
                 first_block * values // LANES, last_block * values // LANES, images, numbers,
             )  # fmt: skip
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from protonet.blob import Array
 from protonet.kernels import correlation_plan, cpu, scratch, threads, weight_gradient_plan
+from protonet.kernels.copies import in_a_row
 from protonet.kernels.correlation_plan import CHANNEL_BLOCKS, Axis, Layout, Plan, Shape
 from protonet.kernels.finish import PLAIN, Finish, Values
 from protonet.kernels.pooling import Mask
@@ -90,6 +91,7 @@ class Direct:
         """Write the target.
 
         Args:
+            target: images, of which each is contiguous; they may lie apart.
             packed: what :meth:`pack` made.
             bias: (target channels,), or None for 0.
             mask: if given, results are pooled by windows of 2 x 2, and this says where they are
@@ -104,7 +106,7 @@ class Direct:
         threads.share(
             variants[plan.layout.rows, plan.layout.columns], plan.items,
             source.reshape(-1), packed, *by_lane(plan.starts, plan.group, depth, bias, finish),
-            target.reshape(-1), NOWHERE if mask is None else mask.reshape(-1),
+            *in_a_row(target), NOWHERE if mask is None else mask.reshape(-1),
             scratch.each("staged", plan.scratch), plan.numbers,
             plan.rows, plan.tiles, plan.chunks, plan.bands, plan.classes, plan.runs,
         )  # fmt: skip

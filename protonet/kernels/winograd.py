@@ -16,6 +16,7 @@ import numpy as np
 
 from protonet.blob import Array
 from protonet.kernels import cpu, scratch, threads, winograd_plan
+from protonet.kernels.copies import in_a_row
 from protonet.kernels.direct import NOWHERE, TILES, by_lane
 from protonet.kernels.finish import PLAIN, Finish
 from protonet.kernels.gemm import multiply
@@ -76,7 +77,7 @@ class Winograd:
         threads.share(
             ways[plan.rows, plan.columns], plan.items,
             source.reshape(-1), packed, *by_lane(starts, group, cpu.lanes(), bias, finish),
-            target.reshape(-1), NOWHERE if mask is None else mask.reshape(-1),
+            *in_a_row(target), NOWHERE if mask is None else mask.reshape(-1),
             scratch.each("staged", plan.scratch), plan.numbers,
         )  # fmt: skip
 

@@ -145,12 +145,13 @@ def _give(staged: int, t: int, target: int, row: int, numbers: Ints) -> None:
 
 @kernel(
     "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], float32,"
-    " float32[::1], int32[::1], float32[:,::1], int64[::1], int64, int64, int64)",
+    " float32[::1], int64, int32[::1], float32[:,::1], int64[::1], int64, int64, int64)",
     shared=True,
 )
 def convolve(
     source: Array, weights: Array, start: Array, factor: Array, shift: Array, slope: float,
-    target: Array, mask: Mask, memory: Array, numbers: Ints, lo: int, hi: int, worker: int,
+    target: Array, image_bytes: int, mask: Mask, memory: Array, numbers: Ints,
+    lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
     """Do items lo to hi - 1 of a convolution, or of the gradient of its data.
 
@@ -168,7 +169,9 @@ def convolve(
         images = min(LANES, numbers[IMAGES] - image)
         source_at = source.ctypes.data
         source_at += (image * groups + group) * numbers[SOURCE_CHANNELS] * numbers[SOURCE_PLANE]
-        target_at = (image * groups + group) * outputs * numbers[TARGET_PLANE]
+        plane = numbers[TARGET_PLANE]
+        target_at = target.ctypes.data + image * image_bytes + group * outputs * plane
+        mask_at = mask.ctypes.data + (image * groups + group) * outputs * plane
         ready = offset = base * M - numbers[MARGIN_TOP]
         end = min(down, base + band_rows)
         for top in range(base, end, numbers[CHUNK]):
@@ -207,7 +210,7 @@ def convolve(
             for y in range(begin, stop, together):
                 write_out(
                     staged + numbers[RESULT] + numbers[RESULT_INSIDE] + (y - begin) * row,
-                    target.ctypes.data + target_at, mask.ctypes.data + target_at,
+                    target_at, image_bytes, mask_at,
                     y * width, (y + together) * width, 0, outputs, images, numbers,
                 )  # fmt: skip
 

@@ -38,12 +38,15 @@ class Concat(Layer):
     def shares_values(self, bottom: list[Blob]) -> bool:
         return len(bottom) == 1
 
+    def gathers(self, bottom: list[Blob]) -> int | None:
+        return self.axis if len(bottom) > 1 else None
+
     def forward(self, bottom: list[Blob], top: list[Blob]) -> None:
         if len(bottom) == 1:
             top[0].share_data(bottom[0])
             return
         pairs = side_by_side(top[0].data, [blob.data for blob in bottom], self.axis)
-        copy_columns([(x, y) for y, x in pairs])
+        copy_columns([(x, y) for y, x in pairs if x.ctypes.data != y.ctypes.data])
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:
         if len(bottom) == 1:

@@ -48,6 +48,12 @@ class Convolution(BaseConvolution):
     def forward_finished(self, bottom: list[Blob], top: list[Blob], finish: Finish) -> None:
         self._forward(bottom, top, finish)
 
+    def can_write_apart(self, bottom: list[Blob]) -> bool:
+        maths, axes = self._maths.maths, len(bottom[0].shape)
+        if len(bottom) > 1 or axes != 4 or self._axis != 1:
+            return False
+        return isinstance(maths, Convolution2D) and maths.can_write_apart
+
     def can_pool(self) -> bool:
         maths = self._maths.maths
         return isinstance(maths, Convolution2D) and maths.can_pool
@@ -64,6 +70,7 @@ class Convolution(BaseConvolution):
             top[0].data,
             finish,
             mask,
+            for_good=self.spare,
         )
 
     def complete(self, bottom: list[Blob], top: list[Blob], finish: Finish) -> None:

@@ -122,7 +122,7 @@ class Pooling(Layer):
             stochastic.expect(x, self._window, y)
 
     def pools_squares(self, bottom: list[Blob]) -> bool:
-        return self._method == MAX and self._window == SQUARES and not self.spare
+        return self._method == MAX and self._window == SQUARES
 
     def mask(self, shape: Shape) -> Any:
         """Return where the maxima lie, int32 like the top; -1 before the first forward pass."""
