@@ -25,7 +25,7 @@ from protonet.kernels.im2col import output_size
 from protonet.kernels.kept import Kept
 from protonet.kernels.pooling import Mask
 from protonet.kernels.weight_gradient_plan import Geometry
-from protonet.kernels.winograd import Winograd, WinogradSums
+from protonet.kernels.winograd import Winograd, WinogradSums, WinogradTiles
 
 ROW_WIDTHS = range(28, 129)  # what a 1 x 1 kernel had better see as a row, whatever the image
 KEEP_POSITIONS = 2048  # of all images; with more it takes no time to pack the weights anew
@@ -200,14 +200,14 @@ class Convolution2D:
         db += channel_sums(dy.reshape(-1), outputs, height * width)
 
     @functools.cached_property
-    def _forward(self) -> Direct | Winograd:
+    def _forward(self) -> Direct | Winograd | WinogradTiles:
         return self._way(backward=False)
 
     @functools.cached_property
-    def _backward(self) -> Direct | Winograd:
+    def _backward(self) -> Direct | Winograd | WinogradTiles:
         return self._way(backward=True)
 
-    def _way(self, backward: bool) -> Direct | Winograd:
+    def _way(self, backward: bool) -> Direct | Winograd | WinogradTiles:
         direct = Direct(self._geometry, backward)
         other = None if self._plain else winograd.find(self._geometry, backward)
         return direct if other is None or direct.work < other.work else other

@@ -27,7 +27,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from protonet.kernels.simd import LANES, VECTOR, ZEROS, Code, Loop, Value, intrinsic
+from protonet.kernels.simd import LANES, VECTOR, ZEROS, Code, Loop, Value, intrinsic, number
 
 POINTS = (0, 1, -1, Fraction(1, 2), -2)  # and infinity
 
@@ -116,6 +116,71 @@ from_inputs, to_inputs, add_to_inputs = (
 )  # fmt: skip
 from_outputs_2, to_outputs_2 = _times(_A2), _times(_transposed(_A2))
 from_outputs_4, to_outputs_4 = _times(_A4), _times(_transposed(_A4))
+
+
+def _split(m: int, count: int) -> Any:
+    @intrinsic
+    def split(context: Any, source: Value, target: Value, target_step: Value) -> Any:
+        """Write a vector of every m-th of m * LANES values, from each of the first ``count`` on."""
+
+        def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+            code = Code(builder)
+            source, target, target_step = args
+            places = [code.offset(code.pointer(source), number(4 * LANES * i)) for i in range(m)]
+            parts = _every(code, [code.load(place) for place in places])
+            steps = code.multiples(target_step, count)
+            for part, step in zip(parts, steps, strict=False):
+                code.store(part, code.offset(code.pointer(target), step))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 3), emit
+
+    return split
+
+
+def _every(code: Code, vectors: list[Value]) -> list[Value]:
+    """Return, of n vectors that follow each other, the values 0, n, 2n, ..., then 1, n + 1, ..."""
+    if len(vectors) == 1:
+        return vectors
+    pairs = list(zip(vectors[::2], vectors[1::2], strict=True))
+    even, odd = (
+        _every(code, [code.shuffle(a, b, range(first, 2 * LANES, 2)) for a, b in pairs])
+        for first in (0, 1)
+    )
+    return [part for both in zip(even, odd, strict=True) for part in both]
+
+
+def _merge(m: int) -> Any:
+    @intrinsic
+    def merge(context: Any, source: Value, source_step: Value, target: Value) -> Any:
+        """Write m * LANES values: the first of each of m vectors, the second of each, ..."""
+
+        def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+            code = Code(builder)
+            source, source_step, target = args
+            steps = code.multiples(source_step, m)
+            parts = [code.load(code.offset(code.pointer(source), step)) for step in steps]
+            for i, vector in enumerate(_by_turns(code, parts)):
+                code.store(vector, code.offset(code.pointer(target), number(4 * LANES * i)))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 3), emit
+
+    return merge
+
+
+def _by_turns(code: Code, parts: list[Value]) -> list[Value]:
+    """Return n vectors that hold the first of each of n parts, the second of each, ..."""
+    if len(parts) == 1:
+        return parts
+    even, odd = _by_turns(code, parts[::2]), _by_turns(code, parts[1::2])
+    half = LANES // 2
+    turns = [[start + i // 2 + i % 2 * LANES for i in range(LANES)] for start in (0, half)]
+    return [code.shuffle(a, b, lanes) for a, b in zip(even, odd, strict=True) for lanes in turns]
+
+
+split_2, split_4, merge_2, merge_4 = _split(2, 2), _split(4, 4), _merge(2), _merge(4)
+split_rest_2, split_rest_4 = split_2, _split(4, 2)  # of 6, what whole numbers of m leave
 
 LANE_ROWS, LANE_COLUMNS = LANES // 4, 4
 _ROW = ir.VectorType(ir.FloatType(), LANE_COLUMNS)

@@ -1,9 +1,10 @@
 """A convolution by Winograd's method, where that is less work: simd_winograd.py says how.
 
-It is used for images in numbers, kernels of 3 x 3 and 5 x 5, and stride 1, as other fast programs
-do; a layer with ``engine: CAFFE`` keeps to plain sums. Rounding errors are some times larger, and
-grow with the root of the number of channels that are summed up: with more than MOST_CHANNELS they
-would come near a hundred-thousandth of the largest result.
+It is used for kernels of 3 x 3 and 5 x 5 at stride 1, as other fast programs do; a layer with
+``engine: CAFFE`` keeps to plain sums. Vectors run over images or, where these are few or large,
+over the tiles of an image: winograd_tiles.py. Rounding errors are some times larger than those of
+plain sums, and grow with the root of the number of channels that are summed up: with more than
+MOST_CHANNELS they would come near a hundred-thousandth of the largest result.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from protonet.blob import Array
-from protonet.kernels import cpu, scratch, threads, winograd_plan
+from protonet.kernels import cpu, scratch, threads, winograd_plan, winograd_tiles
 from protonet.kernels.copies import in_a_row
 from protonet.kernels.direct import NOWHERE, TILES, by_lane
 from protonet.kernels.finish import PLAIN, Finish
@@ -23,6 +24,7 @@ from protonet.kernels.gemm import multiply
 from protonet.kernels.pooling import Mask
 from protonet.kernels.weight_gradient_plan import Geometry
 from protonet.kernels.winograd_plan import Plan, SumPlan
+from protonet.kernels.winograd_tiles import TilePlan
 
 if TYPE_CHECKING:
     from protonet.kernels.winograd_kernels import Kernels
@@ -51,9 +53,7 @@ class Winograd:
 
     def pack(self, w: Array, packed: Array) -> None:
         """Transform the weights. packed: at least (weights,)."""
-        matrix = _kernel_matrix(self._geometry.kernel[0], self._turned)
-        points = packed[: len(matrix) * w.size // matrix.shape[1]].reshape(len(matrix), -1)
-        multiply(matrix, w.reshape(-1, matrix.shape[1]), points, trans_b=True)
+        _transform(self._geometry.kernel[0], self._turned, w, packed)
 
     def can_pool(self) -> bool:
         """Return whether :meth:`run` takes a mask."""
@@ -86,6 +86,36 @@ class Winograd:
         return winograd_plan.forward(
             self._geometry, cpu.lanes(), TILES[cpu.registers()], pooled=True
         )
+
+
+class WinogradTiles:
+    """A convolution of few images, or the gradient of its data, as :class:`Winograd`."""
+
+    def __init__(self, plan: TilePlan, turned: bool = False) -> None:
+        self._plan, self._turned = plan, turned
+        self.weights, self.work = plan.weights, plan.work
+
+    def pack(self, w: Array, packed: Array) -> None:
+        """Transform the weights. packed: at least (weights,)."""
+        _transform(self._plan.geometry.kernel[0], self._turned, w, packed)
+
+    def can_pool(self) -> bool:
+        """Return False: :meth:`run` takes no mask."""
+        return False
+
+    def run(
+        self,
+        source: Array,
+        packed: Array,
+        bias: Array | None,
+        target: Array,
+        finish: Finish = PLAIN,
+        mask: Mask | None = None,
+    ) -> None:
+        """Write the target. mask: None, see :meth:`can_pool`."""
+        assert mask is None
+        added = np.zeros(target.shape[1], np.float32) if bias is None else bias
+        winograd_tiles.convolve(self._plan, source, packed, added, target, finish)
 
 
 class WinogradSums:
@@ -129,31 +159,47 @@ class WinogradSums:
             db += of_bias[..., :outputs, 0].sum(axis=0).reshape(-1)
 
 
-def find(g: Geometry, backward: bool) -> Winograd | None:
+def find(g: Geometry, backward: bool) -> Winograd | WinogradTiles | None:
     """Return the way that is the least work, of a convolution or of the gradient of its data.
 
     None: there is none for a convolution like this.
     """
     if not winograd_plan.fits(g) or (g.O if backward else g.C) > MOST_CHANNELS * g.group:
         return None
-    lanes, tiles = cpu.lanes(), TILES[cpu.registers()]
     if not backward:
-        return Winograd(g, winograd_plan.forward(g, lanes, tiles))
+        return _least(ways(g))
     reach = g.kernel[0] - 1
     pad = (reach - g.pad[0], reach - g.pad[1])
     turned = g._replace(C=g.O, O=g.C, size=g.output, output=g.size, pad=pad)
-    plan = winograd_plan.forward(turned, lanes, tiles, turned=True)
-    found = Winograd(turned, plan, turned=True)
-    other = winograd_plan.backward(g, lanes, tiles)
-    if other is not None and other.work < found.work:
-        return Winograd(g, other)
-    return found
+    found = ways(turned, turned=True)
+    other = winograd_plan.backward(g, cpu.lanes(), TILES[cpu.registers()])
+    return _least([*found, Winograd(g, other)] if other is not None else found)
+
+
+def ways(g: Geometry, turned: bool = False) -> list[Winograd | WinogradTiles]:
+    """Return the ways to a convolution."""
+    lanes, tiles = cpu.lanes(), TILES[cpu.registers()]
+    return [
+        Winograd(g, winograd_plan.forward(g, lanes, tiles, turned=turned), turned),
+        WinogradTiles(winograd_tiles.plan(g, lanes, tiles, turned), turned),
+    ]
+
+
+def _least(found: list[Winograd | WinogradTiles]) -> Winograd | WinogradTiles:
+    return min(found, key=lambda way: way.work)
 
 
 def find_sums(g: Geometry) -> WinogradSums | None:
     """Return the way to the gradient of the weights. None: there is none like this."""
     plan = winograd_plan.sums(g, cpu.lanes()) if winograd_plan.fits(g) else None
     return None if plan is None else WinogradSums(g, plan)
+
+
+def _transform(r: int, turned: bool, w: Array, packed: Array) -> None:
+    """Write kernels of r x r by points. packed: of as many values at least."""
+    matrix = _kernel_matrix(r, turned)
+    points = packed[: len(matrix) * w.size // matrix.shape[1]].reshape(len(matrix), -1)
+    multiply(matrix, w.reshape(-1, matrix.shape[1]), points, trans_b=True)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from kernels import naive
 from kernels.compare import for_threads, random
 from kernels.naive import Case
 
-from protonet.kernels import cpu, direct, pooling, winograd, winograd_plan
+from protonet.kernels import cpu, direct, pooling, winograd, winograd_plan, winograd_tiles
 from protonet.kernels.convolution import Convolution2D
 from protonet.kernels.finish import Finish
 from protonet.kernels.weight_gradient_plan import Geometry
@@ -98,6 +98,50 @@ def test_values_and_gradients(c: Case) -> None:
     check(db - 1, dy.sum(axis=(0, 2, 3), dtype=np.float64))
 
 
+def turned(g: Geometry) -> Geometry:
+    """Return the convolution of dy that the gradient of the data is."""
+    pad = (g.kernel[0] - 1 - g.pad[0], g.kernel[0] - 1 - g.pad[1])
+    return g._replace(C=g.O, O=g.C, size=g.output, output=g.size, pad=pad)
+
+
+@pytest.mark.parametrize("c", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("band", [1, 20_000, 2**30])  # bytes: one row of tiles, some, all
+def test_vectors_over_tiles(c: Case, band: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd_tiles, "BAND_BYTES", band)
+    g, (x, w, bias, dy) = geometry(c), inputs(c)
+
+    def compute() -> list[np.ndarray]:
+        monkeypatch.setattr(winograd_tiles, "GRAIN", 1)
+        monkeypatch.setattr(winograd_tiles, "PRODUCT_GRAIN", 1)
+        forward, back = winograd.ways(g)[1], winograd.ways(turned(g), turned=True)[1]
+        return [run(forward, x, w, bias, dy.shape), run(back, dy, w, None, x.shape)]
+
+    y, dx = for_threads(compute)
+    check(y, naive.convolution(c, x, w, bias))
+    check(dx, naive.convolution_dx(c, dy, w))
+
+
+@pytest.mark.parametrize("tile", TILES, ids=str)
+def test_vectors_over_tiles_in_every_tile_of_products(tile: tuple[int, int]) -> None:
+    c = CASES["groups"]
+    g, (x, w, bias, dy) = geometry(c), inputs(c)
+    way = winograd.WinogradTiles(winograd_tiles.plan(g, cpu.lanes(), (tile,), False))
+    check(run(way, x, w, bias, dy.shape), naive.convolution(c, x, w, bias))
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["images", "tiles"])
+def test_images_of_the_target_may_lie_apart(which: int) -> None:
+    c = CASES["remainder_image"]
+    g, (x, w, bias, dy) = geometry(c), inputs(c)
+    way = winograd.ways(g)[which]
+    packed = np.zeros(way.weights, np.float32)
+    way.pack(w, packed)
+    whole = np.full((c.N, 3 + c.num_output + 2, *dy.shape[2:]), 7, np.float32)
+    way.run(x, packed, bias, whole[:, 3:-2])
+    check(whole[:, 3:-2], naive.convolution(c, x, w, bias))
+    assert (whole[:, :3] == 7).all() and (whole[:, -2:] == 7).all()
+
+
 @pytest.mark.parametrize("name", ["lenet_conv2", "remainder_image", "groups", "five"])
 @pytest.mark.parametrize("tile", TILES, ids=str)
 def test_every_tile(tile: tuple[int, int], name: str) -> None:
@@ -155,10 +199,11 @@ def test_pooling_before_results_are_written(name: str) -> None:
     np.testing.assert_array_equal(places, mask)
 
 
-def test_results_are_finished() -> None:
+@pytest.mark.parametrize("which", [0, 1], ids=["images", "tiles"])
+def test_results_are_finished(which: int) -> None:
     c = CASES["remainder_image"]
     g, (x, w, bias, dy) = geometry(c), inputs(c)
-    way = winograd.find(g, False)
+    way = winograd.ways(g)[which]
     factor, shift = random(c.num_output, seed=5), random(c.num_output, seed=6)
     z = naive.convolution(c, x, w, bias) * factor[:, None, None] + shift[:, None, None]
     check(run(way, x, w, bias, dy.shape, Finish(factor, shift, 0.1)), np.where(z > 0, z, 0.1 * z))
@@ -191,8 +236,8 @@ def test_it_is_chosen_where_it_is_less_work() -> None:
     wide = (16 * cpu.lanes(), 64, 28, 28, 64, (3, 3), (1, 1), (1, 1))
     assert ways(*wide) == ["Winograd", "Winograd", "WinogradSums"]
     assert ways(*wide, plain=True) == ["Direct", "Direct", "DirectSums"]
-    if cpu.lanes() > 4:
-        assert ways(1, *wide[1:])[0] == "Direct"
+    assert ways(1, 64, 56, 56, 64, (3, 3), (1, 1), (1, 1))[0] == "WinogradTiles"
+    assert ways(1, 64, 7, 7, 64, (3, 3), (1, 1), (1, 1))[0] == "Direct"
     assert ways(64, 1, 28, 28, 20, (5, 5))[0] == "Direct"
 
 
@@ -208,6 +253,7 @@ def test_rounding(record_property: Any) -> None:
             return float(np.sqrt(np.mean((got - want) ** 2)) / want.std())
 
         g = geometry(c)
-        plain, fast = error(direct.Direct(g, False)), error(winograd.find(g, False))
+        plain = error(direct.Direct(g, False))
+        fast = max(map(error, winograd.ways(g)))
         record_property(f"{channels}x{size}", f"{plain:.1e} {fast:.1e}")
         assert fast < 10 * plain and fast < 3e-6
