@@ -54,7 +54,7 @@ from protonet.kernels.winograd_plan import OUTPUTS, N, Tiles
     COUNT,
 ) = range(25)
 
-BAND_BYTES = 8 * 1024 * 1024  # of inputs and products of a band
+BAND_BYTES = 4 * 1024 * 1024  # of inputs and products of a band
 # Multiply-adds that take as long as all else that is done to one channel of a tile, of the source
 # and of the target; to one channel of a vector of tiles of a row; in a band to the weights of one
 # pair of channels, and to all; to the weights of one pair of channels before.
