@@ -3,8 +3,8 @@
 It is used for kernels of 3 x 3 and 5 x 5 at stride 1, as other fast programs do; a layer with
 ``engine: CAFFE`` keeps to plain sums. Vectors run over images or, where these are few or large,
 over the tiles of an image: winograd_tiles.py. Rounding errors are some times larger than those of
-plain sums, and grow with the root of the number of channels that are summed up: with more than
-MOST_CHANNELS they would come near a hundred-thousandth of the largest result.
+plain sums. Over images they grow with the number of channels, which are summed up one by one: with
+more than MOST_CHANNELS they would come near a hundred-thousandth of the largest result.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def find(g: Geometry, backward: bool) -> Winograd | WinogradTiles | None:
 
     None: there is none for a convolution like this.
     """
-    if not winograd_plan.fits(g) or (g.O if backward else g.C) > MOST_CHANNELS * g.group:
+    if not winograd_plan.fits(g):
         return None
     if not backward:
         return _least(ways(g))
@@ -173,16 +173,21 @@ def find(g: Geometry, backward: bool) -> Winograd | WinogradTiles | None:
     turned = g._replace(C=g.O, O=g.C, size=g.output, output=g.size, pad=pad)
     found = ways(turned, turned=True)
     other = winograd_plan.backward(g, cpu.lanes(), TILES[cpu.registers()])
-    return _least([*found, Winograd(g, other)] if other is not None else found)
+    if other is not None and g.O <= MOST_CHANNELS * g.group:
+        found.append(Winograd(g, other))
+    return _least(found)
 
 
 def ways(g: Geometry, turned: bool = False) -> list[Winograd | WinogradTiles]:
     """Return the ways to a convolution."""
     lanes, tiles = cpu.lanes(), TILES[cpu.registers()]
-    return [
-        Winograd(g, winograd_plan.forward(g, lanes, tiles, turned=turned), turned),
-        WinogradTiles(winograd_tiles.plan(g, lanes, tiles, turned), turned),
+    found: list[Winograd | WinogradTiles] = [
+        WinogradTiles(winograd_tiles.plan(g, lanes, tiles, turned), turned)
     ]
+    if g.C <= MOST_CHANNELS * g.group:
+        plan = winograd_plan.forward(g, lanes, tiles, turned=turned)
+        found.append(Winograd(g, plan, turned))
+    return found
 
 
 def _least(found: list[Winograd | WinogradTiles]) -> Winograd | WinogradTiles:

@@ -13,6 +13,7 @@ which should stay in the cache that the cores share. The weights lie as winograd
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +55,9 @@ from protonet.kernels.winograd_plan import OUTPUTS, N, Tiles
     COUNT,
 ) = range(25)
 
-BAND_BYTES = 4 * 1024 * 1024  # of inputs and products of a band
+SUMMED = 128  # channels that are summed up at once: longer sums lose more by rounding
+BAND_BYTES = 4 * 1024 * 1024  # of inputs and products of a band, more where weights are large,
+MOST_BAND_BYTES = 16 * 1024 * 1024  # which are read for each band, but no more than this
 # Multiply-adds that take as long as all else that is done to one channel of a tile, of the source
 # and of the target; to one channel of a vector of tiles of a row; in a band to the weights of one
 # pair of channels, and to all; to the weights of one pair of channels before.
@@ -62,6 +65,7 @@ SOURCE_TILE, TARGET_TILE = 450, 300
 SOURCE_ROW, TARGET_ROW = 4500, 2000
 READ, CALLS = 400, 2_000_000
 WEIGHT = 1100
+MEASURED = 0.77  # what all that really takes, beside the estimates of winograd_plan.py
 GRAIN = 4096  # tiles, of all channels, for which a thread of its own is worth while
 PRODUCT_GRAIN = 256 * 1024  # multiply-adds for which it is
 
@@ -75,7 +79,7 @@ class TilePlan(NamedTuple):
         band: rows of tiles.
         numbers: see the indices above.
         memory: values of each worker, for the tiles of one channel.
-        run: of the products: three numbers, and zeros.
+        runs: of each sum of products, three numbers, and zeros.
         inputs, products: values of a band.
         weights: float32 values of the transformed weights.
         work: multiply-adds of plain sums that would take as long.
@@ -86,7 +90,7 @@ class TilePlan(NamedTuple):
     columns: int
     band: int
     numbers: Ints
-    run: Ints
+    runs: Ints
     memory: int
     inputs: int
     products: int
@@ -104,16 +108,9 @@ def plan(g: Geometry, lanes: int, tiles: Tiles, turned: bool) -> TilePlan:
     m = OUTPUTS[g.kernel[0]]
     channels, targets = g.C // g.group, g.O // g.group
     down, across = (-(-size // m) for size in g.output)
-    row_bytes = N * N * across * (g.C + g.O) * 4
-    bands = -(-g.N * down * row_bytes // BAND_BYTES)
-    band = -(-g.N * down // bands)
-    vectors = -(-band * across // lanes)
-
-    def padded(tile: tuple[int, int]) -> int:
-        return round_up(targets, tile[0]) * round_up(vectors, tile[1])
-
-    rows, columns = min(tiles, key=padded)
-    vectors, room = round_up(vectors, columns), round_up(targets, rows)
+    (rows, columns), band, products_work = _cut(g, lanes, tiles, down, across)
+    vectors = round_up(-(-band * across // lanes), columns)
+    room = round_up(targets, rows)
     numbers, vector = np.zeros(COUNT, np.int64), 4 * lanes
     numbers[: TARGET_WIDTH + 1] = g.group, channels, *g.size, targets, *g.output
     numbers[PAD_TOP], numbers[PAD_LEFT] = g.pad
@@ -132,17 +129,44 @@ def plan(g: Geometry, lanes: int, tiles: Tiles, turned: bool) -> TilePlan:
     # odd numbers of vectors apart, and room for what a row's last vector writes beyond it
     numbers[PITCH] = pitch = ((vectors + 1) | 1) * lanes
     memory = line + N * N * (pitch + lanes)
-    run = np.zeros(3 + lanes, np.int64)
-    run[2] = channels
+    firsts = np.arange(0, max(channels, 1), SUMMED)
+    runs = np.zeros((len(firsts), 3 + lanes), np.int64)
+    runs[:, 0], runs[:, 1] = firsts * int(numbers[WEIGHT_SOURCE]), firsts * vector
+    runs[:, 2] = np.minimum(SUMMED, channels - firsts)
     inputs, products = (N * N * int(numbers[at]) // 4 for at in (INPUT_POINT, PRODUCT_POINT))
     weights = N * N * inner * outer * g.group + max(rows for rows, _ in tiles) * (inner + 1)
-    work = bands * vectors * lanes * N * N * g.C * room + bands * CALLS
+    work = products_work + WEIGHT * channels * g.O
     work += g.N * down * across * (SOURCE_TILE * g.C + TARGET_TILE * g.O)
     work += g.N * down * -(-across // lanes) * (SOURCE_ROW * g.C + TARGET_ROW * g.O)
-    work += (WEIGHT + bands * READ) * channels * g.O
+    work *= MEASURED
     return TilePlan(
-        g, rows, columns, band, numbers, run, memory, inputs, products, weights, float(work)
+        g, rows, columns, band, numbers, runs, memory, inputs, products, weights, float(work)
     )
+
+
+def _cut(
+    g: Geometry, lanes: int, tiles: Tiles, down: int, across: int
+) -> tuple[tuple[int, int], int, float]:
+    """Choose the tile of products and the rows of tiles in a band that are the least work.
+
+    Returns:
+        both, and the work of the products.
+    """
+    pairs, targets, all_rows = g.C // g.group * g.O, g.O // g.group, g.N * down
+    row_bytes = N * N * across * (g.C + g.O) * 4
+    band_bytes = min(MOST_BAND_BYTES, max(BAND_BYTES, N * N * pairs * 4 // 2))
+    most = min(all_rows, max(1, band_bytes // row_bytes))
+
+    def work(tile: tuple[int, int], rows: int) -> float:
+        each = N * N * g.C * round_up(targets, tile[0]) * lanes
+        whole, rest = divmod(all_rows, rows)
+        vectors = [round_up(-(-n * across // lanes), tile[1]) for n in (rows, rest)]
+        bands = whole + (rest > 0)
+        return float(each * (whole * vectors[0] + vectors[1]) + bands * (READ * pairs + CALLS))
+
+    choices = itertools.product(tiles, range(-(-most // 2), most + 1))
+    tile, rows = min(choices, key=lambda choice: work(*choice))
+    return tile, rows, work(tile, rows)
 
 
 def convolve(
@@ -172,7 +196,8 @@ def convolve(
         )  # fmt: skip
         threads.share(
             kernels.multiply[p.rows, p.columns], blocks, inputs, packed, products, p.numbers,
-            p.run, -(-count // lanes), grain=max(1, PRODUCT_GRAIN * blocks // (each * count)),
+            p.runs, scratch.each("part", p.rows * p.columns * lanes), -(-count // lanes),
+            grain=max(1, PRODUCT_GRAIN * blocks // (each * count)),
         )  # fmt: skip
         threads.share(
             kernels.give, g.O, products, bias, *end, *flat_target,

@@ -129,37 +129,55 @@ def take(
 
 
 @kernel(
-    "void(float32[::1], float32[::1], float32[::1], int64[::1], int64[::1], int64, int64, int64)",
+    "void(float32[::1], float32[::1], float32[::1], int64[::1], int64[:,::1], float32[:,::1],"
+    " int64, int64, int64, int64)",
     shared=True,
 )
 def multiply(
-    inputs: Array, weights: Array, products: Array, numbers: Ints, run: Ints, vectors: int, lo: int,
-    hi: int,
+    inputs: Array, weights: Array, products: Array, numbers: Ints, runs: Ints, memory: Array,
+    vectors: int, lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
     """Write products of blocks lo to hi - 1: ``[point][group][block of target channels]``.
 
+    Sums are of SUMMED channels at most, and added up: long sums are where rounding errors grow.
+
     Args:
-        run: the channels are summed along, and LANES zeros that the sums begin with.
+        runs: which channels are summed up, and LANES zeros that sums begin with, for each sum.
+        memory: of each worker, for a tile.
         vectors: of tiles.
     """
     blocks, groups = numbers[BLOCKS], numbers[GROUPS]
+    target_row, tile_step = numbers[WEIGHT_TARGET], numbers[PRODUCT_TILE]
+    part = memory[worker]
     for item in range(lo, hi):
         block, group, p = item % blocks, item // blocks % groups, item // blocks // groups
         a = weights.ctypes.data + p * numbers[WEIGHT_POINT] + group * numbers[WEIGHT_GROUP]
-        a += block * ROWS * numbers[WEIGHT_TARGET]
+        a += block * ROWS * target_row
         b = inputs.ctypes.data + p * numbers[INPUT_POINT] + group * numbers[INPUT_GROUP]
-        out = products.ctypes.data + p * numbers[PRODUCT_POINT] + group * numbers[PRODUCT_GROUP]
-        out += block * ROWS * VECTOR_BYTES
+        at = p * numbers[PRODUCT_POINT] + group * numbers[PRODUCT_GROUP]
+        at += block * ROWS * VECTOR_BYTES
         # The next block's weights come from far: they are asked for meanwhile.
         for j in range(0, ROWS * numbers[CHANNELS] * 4, 64):
-            expect_read_later(a + ROWS * numbers[WEIGHT_TARGET] + j)
+            expect_read_later(a + ROWS * target_row + j)
         for t in range(0, vectors, COLUMNS):
-            tile(
-                a, numbers[WEIGHT_TARGET], numbers[WEIGHT_SOURCE],
-                b + t * numbers[INPUT_TILE], numbers[INPUT_TILE], VECTOR_BYTES,
-                run.ctypes.data, 1, run.ctypes.data + 24, 0, 0,
-                out + t * numbers[PRODUCT_TILE], VECTOR_BYTES, numbers[PRODUCT_TILE],
-            )  # fmt: skip
+            out = at + t * tile_step
+            for run in range(len(runs)):
+                to, column = products.ctypes.data + out, tile_step
+                if run > 0:
+                    to, column = part.ctypes.data, ROWS * VECTOR_BYTES
+                tile(
+                    a, target_row, numbers[WEIGHT_SOURCE],
+                    b + t * numbers[INPUT_TILE], numbers[INPUT_TILE], VECTOR_BYTES,
+                    runs[run].ctypes.data, 1, runs[run].ctypes.data + 24, 0, 0,
+                    to, VECTOR_BYTES, column,
+                )  # fmt: skip
+                if run > 0:
+                    for c in range(COLUMNS):
+                        first = (out + c * tile_step) // 4
+                        total = products[first : first + ROWS * LANES]
+                        more = part[c * ROWS * LANES : (c + 1) * ROWS * LANES]
+                        for j in range(ROWS * LANES):
+                            total[j] += more[j]
 
 
 @kernel(
