@@ -9,7 +9,6 @@ import numpy as np
 
 from protonet.blob import Array
 from protonet.kernels import threads
-from protonet.kernels.jit import kernel
 
 GRAIN = 32768  # values for which a thread of its own is worth while
 
@@ -45,33 +44,30 @@ def in_a_row(parts: Array) -> tuple[Array, int]:
     return np.lib.stride_tricks.as_strided(parts, (count,), (parts.itemsize,)), step
 
 
-@kernel("void(float32[::1], int64, float32[::1], int64, int64, int64, int64)", shared=True)
-def copy(
-    source: Array, source_row: int, target: Array, target_row: int, columns: int, lo: int, hi: int
-) -> None:
-    """Copy values lo to hi - 1 of rows, of which each is contiguous.
-
-    Args:
-        source_row, target_row: bytes from a row to the next.
-    """
-    at = lo
-    while at < hi:
-        row, column = at // columns, at % columns
-        count = min(columns - column, hi - at)
-        values = source[row * source_row // 4 + column :][:count]
-        copies = target[row * target_row // 4 + column :][:count]
-        for j in range(count):
-            copies[j] = values[j]
-        at += count
-
-
 def copy_columns(pairs: Sequence[tuple[Array, Array]]) -> None:
     """Copy each first array of a pair into the second.
 
     Args:
-        pairs: of 2-D arrays or views of equal shapes, the rows contiguous.
+        pairs: of 2-D arrays or views of equal shapes, the rows contiguous; all have as many rows.
+            NumPy lets go of the interpreter while it copies.
     """
+    if not pairs:
+        return
+    rows = pairs[0][0].shape[0]
+    values = sum(source.size for source, _ in pairs)
+    if rows > 1:
+
+        def part(lo: int, hi: int, worker: int) -> None:
+            for source, target in pairs:
+                target[lo:hi] = source[lo:hi]
+
+        threads.run(rows, part, -(-GRAIN * rows // max(values, 1)))
+        return
     for source, target in pairs:
-        if source.size:
-            laid = *in_a_row(source), *in_a_row(target)
-            threads.share(copy, source.size, *laid, source.shape[1], grain=GRAIN)
+
+        def columns(
+            lo: int, hi: int, worker: int, source: Array = source, target: Array = target
+        ) -> None:
+            target[:, lo:hi] = source[:, lo:hi]
+
+        threads.run(source.shape[1], columns, GRAIN)

@@ -1,25 +1,27 @@
 """Winograd's convolution of few images: vectors run over the tiles of an image.
 
 The maths is in simd_winograd.py. The rows of tiles of all images are taken in *bands*, and the
-tiles of a band in vectors, LANES at a time, across rows and images. Three kernels follow each other
-for each band, each shared out anew: the first writes the source's tiles by points, the second
-multiplies them with the weights at each point, the third writes the target. Between them lie
+tiles of a band in vectors, LANES at a time, across rows and images. Three steps follow each other:
+the source's tiles are written by points, multiplied with the weights at each point, and the target
+is written. Between them lie
 
     inputs    [point][group][vector of tiles][channel][lane]
     products  [point][group][vector of tiles][target channel][lane]
 
-which should stay in the cache that the cores share. The weights lie as winograd_plan.py says.
+and the weights as winograd_plan.py says. Where there are bands enough, each thread does its own, so
+that what lies between stays in its cache; otherwise threads share out each step of a band.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from protonet.blob import Array
-from protonet.kernels import cpu, scratch, threads
+from protonet.kernels import scratch, threads
 from protonet.kernels.copies import in_a_row
 from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.finish import Finish
@@ -52,22 +54,49 @@ from protonet.kernels.winograd_plan import OUTPUTS, N, Tiles
     BLOCKS,  # tiles of products along the target channels
     LINE,  # values of a row with its margins, as far as vectors of tiles reach
     PITCH,  # values from one place in a tile to the next, for each tile of a band
+    BAND,  # rows of tiles
+    ROWS_OF_TILES,  # of all images
+    PRODUCTS,  # where behind the inputs of a band its products begin, in values
+    TOGETHER,  # parts of each step of a band that threads share out; 0: they share out bands
     COUNT,
-) = range(25)
+) = range(29)
 
 SUMMED = 128  # channels that are summed up at once: longer sums lose more by rounding
-BAND_BYTES = 4 * 1024 * 1024  # of inputs and products of a band, more where weights are large,
-MOST_BAND_BYTES = 16 * 1024 * 1024  # which are read for each band, but no more than this
+OWN_TILES = 48  # tiles of a band of a thread's own, at least: weights are read for each band
+OWN_BANDS = 2  # for each thread
+BAND_BYTES = 4 * 1024 * 1024  # of inputs and products of a band of all, more where weights are
+MOST_BAND_BYTES = 16 * 1024 * 1024  # large, which are read for each band, but no more than this
+PARTS = 96  # of a step of such a band
 # Multiply-adds that take as long as all else that is done to one channel of a tile, of the source
 # and of the target; to one channel of a vector of tiles of a row; in a band to the weights of one
 # pair of channels, and to all; to the weights of one pair of channels before.
-SOURCE_TILE, TARGET_TILE = 450, 300
+SOURCE_TILE, TARGET_TILE = 900, 900
 SOURCE_ROW, TARGET_ROW = 4500, 2000
-READ, CALLS = 400, 2_000_000
+READ, CALLS = 400, 600_000
 WEIGHT = 1100
 MEASURED = 0.77  # what all that really takes, beside the estimates of winograd_plan.py
-GRAIN = 4096  # tiles, of all channels, for which a thread of its own is worth while
-PRODUCT_GRAIN = 256 * 1024  # multiply-adds for which it is
+PART_WORK = 64 * 1024  # multiply-adds for which a thread of its own is worth while
+
+
+class Bands(NamedTuple):
+    """Images cut into bands.
+
+    Attributes:
+        rows, columns: of the tiles of products, in registers: target channels, vectors of tiles.
+        numbers: see the indices above.
+        runs: of each sum of products, three numbers, and zeros.
+        bands: how many there are.
+        values: of inputs and products of a band.
+        memory: values of each worker, for the tiles of one channel and a tile of products.
+    """
+
+    rows: int
+    columns: int
+    numbers: Ints
+    runs: Ints
+    bands: int
+    values: int
+    memory: int
 
 
 class TilePlan(NamedTuple):
@@ -75,25 +104,15 @@ class TilePlan(NamedTuple):
 
     Attributes:
         geometry: of the convolution.
-        rows, columns: of the tiles of products, in registers: target channels, vectors of tiles.
-        band: rows of tiles.
-        numbers: see the indices above.
-        memory: values of each worker, for the tiles of one channel.
-        runs: of each sum of products, three numbers, and zeros.
-        inputs, products: values of a band.
+        together: bands that threads do together, step by step.
+        own: bands that each thread does by itself.
         weights: float32 values of the transformed weights.
         work: multiply-adds of plain sums that would take as long.
     """
 
     geometry: Geometry
-    rows: int
-    columns: int
-    band: int
-    numbers: Ints
-    runs: Ints
-    memory: int
-    inputs: int
-    products: int
+    together: Bands
+    own: Bands
     weights: int
     work: float
 
@@ -105,12 +124,61 @@ def plan(g: Geometry, lanes: int, tiles: Tiles, turned: bool) -> TilePlan:
         tiles: rows and columns of vectors to choose from, the more efficient first.
         turned: the weights are those of a convolution whose gradient of the data this is.
     """
-    m = OUTPUTS[g.kernel[0]]
+    down, across = _tiles(g)
+    pairs = g.C // g.group * g.O
+    row_bytes = N * N * across * (g.C + g.O) * 4
+    band_bytes = min(MOST_BAND_BYTES, max(BAND_BYTES, N * N * pairs * 4 // 2))
+    tile, rows, work = _cut(g, lanes, tiles, max(1, band_bytes // row_bytes))
+    together = _bands(g, lanes, tile, rows, turned, PARTS)
+    tile, rows, _ = _cut(g, lanes, tiles, 2 * -(-OWN_TILES // across))
+    own = _bands(g, lanes, tile, rows, turned, 0)
+    weights = N * N * pairs + max(rows for rows, _ in tiles) * (max(g.C, g.O) // g.group + 1)
+    work += WEIGHT * pairs
+    work += g.N * down * across * (SOURCE_TILE * g.C + TARGET_TILE * g.O)
+    work += g.N * down * -(-across // lanes) * (SOURCE_ROW * g.C + TARGET_ROW * g.O)
+    return TilePlan(g, together, own, weights, work * MEASURED)
+
+
+def _tiles(g: Geometry) -> tuple[int, int]:
+    """Return the tiles of an image, down and across."""
+    down, across = (-(-size // OUTPUTS[g.kernel[0]]) for size in g.output)
+    return down, across
+
+
+def _cut(
+    g: Geometry, lanes: int, tiles: Tiles, most: int
+) -> tuple[tuple[int, int], int, float]:  # fmt: skip
+    """Choose the tile of products and the rows of tiles in a band that are the least work.
+
+    Args:
+        most: rows of tiles, half of which are the least.
+
+    Returns:
+        both, and the work of the products.
+    """
+    down, across = _tiles(g)
+    pairs, targets, all_rows = g.C // g.group * g.O, g.O // g.group, g.N * down
+    most = min(most, all_rows)
+
+    def work(tile: tuple[int, int], rows: int) -> float:
+        each = N * N * g.C * round_up(targets, tile[0]) * lanes
+        whole, rest = divmod(all_rows, rows)
+        vectors = [round_up(-(-n * across // lanes), tile[1]) for n in (rows, rest)]
+        bands = whole + (rest > 0)
+        return float(each * (whole * vectors[0] + vectors[1]) + bands * (READ * pairs + CALLS))
+
+    choices = itertools.product(tiles, range(-(-most // 2), most + 1))
+    tile, rows = min(choices, key=lambda choice: work(*choice))
+    return tile, rows, work(tile, rows)
+
+
+def _bands(
+    g: Geometry, lanes: int, tile: tuple[int, int], band: int, turned: bool, parts: int
+) -> Bands:
+    """Work out the tables for bands of so many rows of tiles."""
+    (rows, columns), (down, across), m = tile, _tiles(g), OUTPUTS[g.kernel[0]]
     channels, targets = g.C // g.group, g.O // g.group
-    down, across = (-(-size // m) for size in g.output)
-    (rows, columns), band, products_work = _cut(g, lanes, tiles, down, across)
-    vectors = round_up(-(-band * across // lanes), columns)
-    room = round_up(targets, rows)
+    vectors, room = round_up(-(-band * across // lanes), columns), round_up(targets, rows)
     numbers, vector = np.zeros(COUNT, np.int64), 4 * lanes
     numbers[: TARGET_WIDTH + 1] = g.group, channels, *g.size, targets, *g.output
     numbers[PAD_TOP], numbers[PAD_LEFT] = g.pad
@@ -128,45 +196,15 @@ def plan(g: Geometry, lanes: int, tiles: Tiles, turned: bool) -> TilePlan:
     numbers[LINE] = line = round_up(across, lanes) * m + N + lanes * m
     # odd numbers of vectors apart, and room for what a row's last vector writes beyond it
     numbers[PITCH] = pitch = ((vectors + 1) | 1) * lanes
-    memory = line + N * N * (pitch + lanes)
+    numbers[BAND], numbers[ROWS_OF_TILES], numbers[TOGETHER] = band, g.N * down, parts
+    numbers[PRODUCTS] = inputs = N * N * int(numbers[INPUT_POINT]) // 4
+    values = inputs + N * N * int(numbers[PRODUCT_POINT]) // 4
+    memory = rows * columns * lanes + line + N * N * (pitch + lanes)
     firsts = np.arange(0, max(channels, 1), SUMMED)
     runs = np.zeros((len(firsts), 3 + lanes), np.int64)
     runs[:, 0], runs[:, 1] = firsts * int(numbers[WEIGHT_SOURCE]), firsts * vector
     runs[:, 2] = np.minimum(SUMMED, channels - firsts)
-    inputs, products = (N * N * int(numbers[at]) // 4 for at in (INPUT_POINT, PRODUCT_POINT))
-    weights = N * N * inner * outer * g.group + max(rows for rows, _ in tiles) * (inner + 1)
-    work = products_work + WEIGHT * channels * g.O
-    work += g.N * down * across * (SOURCE_TILE * g.C + TARGET_TILE * g.O)
-    work += g.N * down * -(-across // lanes) * (SOURCE_ROW * g.C + TARGET_ROW * g.O)
-    work *= MEASURED
-    return TilePlan(
-        g, rows, columns, band, numbers, runs, memory, inputs, products, weights, float(work)
-    )
-
-
-def _cut(
-    g: Geometry, lanes: int, tiles: Tiles, down: int, across: int
-) -> tuple[tuple[int, int], int, float]:
-    """Choose the tile of products and the rows of tiles in a band that are the least work.
-
-    Returns:
-        both, and the work of the products.
-    """
-    pairs, targets, all_rows = g.C // g.group * g.O, g.O // g.group, g.N * down
-    row_bytes = N * N * across * (g.C + g.O) * 4
-    band_bytes = min(MOST_BAND_BYTES, max(BAND_BYTES, N * N * pairs * 4 // 2))
-    most = min(all_rows, max(1, band_bytes // row_bytes))
-
-    def work(tile: tuple[int, int], rows: int) -> float:
-        each = N * N * g.C * round_up(targets, tile[0]) * lanes
-        whole, rest = divmod(all_rows, rows)
-        vectors = [round_up(-(-n * across // lanes), tile[1]) for n in (rows, rest)]
-        bands = whole + (rest > 0)
-        return float(each * (whole * vectors[0] + vectors[1]) + bands * (READ * pairs + CALLS))
-
-    choices = itertools.product(tiles, range(-(-most // 2), most + 1))
-    tile, rows = min(choices, key=lambda choice: work(*choice))
-    return tile, rows, work(tile, rows)
+    return Bands(rows, columns, numbers, runs, -(-g.N * down // band), values, memory)
 
 
 def convolve(
@@ -179,27 +217,17 @@ def convolve(
     """
     from protonet.kernels.winograd_tiles_kernels import KERNELS
 
-    kernels, g, lanes = KERNELS[p.geometry.kernel[0]], p.geometry, cpu.lanes()
-    across, all_rows = int(p.numbers[ACROSS]), g.N * int(p.numbers[DOWN])
-    inputs = scratch.get("inputs", p.inputs)
-    products = scratch.get("products", p.products)
-    flat, flat_target = source.reshape(-1), in_a_row(target)
-    blocks = N * N * g.group * int(p.numbers[BLOCKS])
-    each = N * N * g.C * g.O // g.group  # multiply-adds of a tile
-    for first in range(0, all_rows, p.band):
-        rows = min(p.band, all_rows - first)
-        count = rows * across
-        grain = max(1, GRAIN // count)
-        threads.share(
-            kernels.take, g.C, flat, inputs, scratch.each("tiles", p.memory),
-            p.numbers, first, rows, grain=grain,
-        )  # fmt: skip
-        threads.share(
-            kernels.multiply[p.rows, p.columns], blocks, inputs, packed, products, p.numbers,
-            p.runs, scratch.each("part", p.rows * p.columns * lanes), -(-count // lanes),
-            grain=max(1, PRODUCT_GRAIN * blocks // (each * count)),
-        )  # fmt: skip
-        threads.share(
-            kernels.give, g.O, products, bias, *end, *flat_target,
-            scratch.each("tiles", p.memory), p.numbers, first, rows, grain=grain,
-        )  # fmt: skip
+    g = p.geometry
+    own = p.own.bands >= OWN_BANDS * threads.count()
+    bands = p.own if own else p.together
+    if own:
+        memory, turns, total, grain = scratch.each("bands", bands.values), 1, bands.bands, 1
+    else:
+        memory = scratch.get("band", bands.values)[: bands.values].reshape(1, -1)
+        each = N * N * g.C * g.O // g.group * g.N * math.prod(_tiles(g)) // bands.bands
+        turns, total, grain = 3 * bands.bands, PARTS, max(1, PART_WORK * PARTS // each)
+    threads.share_in_turns(
+        KERNELS[g.kernel[0]][bands.rows, bands.columns], turns, total,
+        source.reshape(-1), packed, bias, *end, *in_a_row(target), memory,
+        scratch.each("tiles", bands.memory), bands.numbers, bands.runs, grain=grain,
+    )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from protonet.kernels.simd import LANES, VECTOR_BYTES, expect_read_later
 from protonet.kernels.winograd_plan import OUTPUTS, N
 from protonet.kernels.winograd_tiles import (
     ACROSS,
+    BAND,
     BLOCKS,
     CHANNELS,
     DOWN,
@@ -30,9 +31,12 @@ from protonet.kernels.winograd_tiles import (
     PRODUCT_GROUP,
     PRODUCT_POINT,
     PRODUCT_TILE,
+    PRODUCTS,
+    ROWS_OF_TILES,
     TARGET_HEIGHT,
     TARGET_WIDTH,
     TARGETS,
+    TOGETHER,
     WEIGHT_GROUP,
     WEIGHT_POINT,
     WEIGHT_SOURCE,
@@ -93,24 +97,15 @@ def _spread(
                 split_rest(of + j * 4, to + (j * pitch + x) * 4, pitch * 4)
 
 
-@kernel(
-    "void(float32[::1], float32[::1], float32[:,::1], int64[::1], int64, int64, int64, int64,"
-    " int64)",
-    shared=True,
-)
-def take(
+@kernel("inline")
+def _take(
     source: Array, inputs: Array, memory: Array, numbers: Ints, first: int, rows: int, lo: int,
-    hi: int, worker: int,
+    hi: int,
 ) -> None:  # fmt: skip
-    """Write the inputs of channels lo to hi - 1, of ``rows`` rows of tiles from ``first`` on.
-
-    Args:
-        source: all images, flat.
-        memory: of each worker, for the tiles of a channel and what is between the two axes.
-    """
+    """Write the inputs of channels lo to hi - 1, of ``rows`` rows of tiles from ``first`` on."""
     channels, plane = numbers[CHANNELS], numbers[HEIGHT] * numbers[WIDTH]
     pitch, vectors = numbers[PITCH], (rows * numbers[ACROSS] + LANES - 1) // LANES
-    line, tiles = memory[worker, : numbers[LINE]], memory[worker, numbers[LINE] :]
+    line, tiles = memory[: numbers[LINE]], memory[numbers[LINE] :]
     between = tiles.ctypes.data + N * N * pitch * 4
     for channel in range(lo, hi):
         _spread(source, channel * plane, line, tiles, pitch, first, rows, numbers)
@@ -128,27 +123,21 @@ def take(
                 )  # fmt: skip
 
 
-@kernel(
-    "void(float32[::1], float32[::1], float32[::1], int64[::1], int64[:,::1], float32[:,::1],"
-    " int64, int64, int64, int64)",
-    shared=True,
-)
-def multiply(
-    inputs: Array, weights: Array, products: Array, numbers: Ints, runs: Ints, memory: Array,
-    vectors: int, lo: int, hi: int, worker: int,
+@kernel("inline")
+def _multiply(
+    inputs: Array, weights: Array, products: Array, numbers: Ints, runs: Ints, part: Array,
+    vectors: int, lo: int, hi: int,
 ) -> None:  # fmt: skip
     """Write products of blocks lo to hi - 1: ``[point][group][block of target channels]``.
 
     Sums are of SUMMED channels at most, and added up: long sums are where rounding errors grow.
 
     Args:
-        runs: which channels are summed up, and LANES zeros that sums begin with, for each sum.
-        memory: of each worker, for a tile.
+        part: memory for a tile.
         vectors: of tiles.
     """
     blocks, groups = numbers[BLOCKS], numbers[GROUPS]
     target_row, tile_step = numbers[WEIGHT_TARGET], numbers[PRODUCT_TILE]
-    part = memory[worker]
     for item in range(lo, hi):
         block, group, p = item % blocks, item // blocks % groups, item // blocks // groups
         a = weights.ctypes.data + p * numbers[WEIGHT_POINT] + group * numbers[WEIGHT_GROUP]
@@ -180,27 +169,16 @@ def multiply(
                             total[j] += more[j]
 
 
-@kernel(
-    "void(float32[::1], float32[::1], float32[::1], float32[::1], float32, float32[::1], int64,"
-    " float32[:,::1], int64[::1], int64, int64, int64, int64, int64)",
-    shared=True,
-)
-def give(
+@kernel("inline")
+def _give(
     products: Array, bias: Array, factor: Array, shift: Array, slope: float, target: Array,
     image_bytes: int, memory: Array, numbers: Ints, first: int, rows: int, lo: int, hi: int,
-    worker: int,
 ) -> None:  # fmt: skip
-    """Write channels lo to hi - 1 of the target, of ``rows`` rows of tiles from ``first`` on.
-
-    Args:
-        bias: of each target channel; factor, shift, slope: see finish.Finish.
-        target: all images, flat, ``image_bytes`` from one to the next.
-        memory: as for :func:`take`.
-    """
+    """Write channels lo to hi - 1 of the target, of ``rows`` rows of tiles from ``first`` on."""
     targets, H, W = numbers[TARGETS], numbers[TARGET_HEIGHT], numbers[TARGET_WIDTH]
     across, down = numbers[ACROSS], numbers[DOWN]
     pitch, vectors = numbers[PITCH], (rows * across + LANES - 1) // LANES
-    line, tiles = memory[worker, : numbers[LINE]], memory[worker, numbers[LINE] :]
+    line, tiles = memory[: numbers[LINE]], memory[numbers[LINE] :]
     between = tiles.ctypes.data + N * N * pitch * 4
     for channel in range(lo, hi):
         group, o = channel // targets, channel % targets
@@ -233,32 +211,71 @@ def give(
                     values[x] = inside[x]
 
 
-class Kernels(NamedTuple):
-    """The kernels for one size of kernel; that which multiplies, by rows and columns of tiles."""
+@kernel(
+    "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], float32,"
+    " float32[::1], int64, float32[:,::1], float32[:,::1], int64[::1], int64[:,::1], int64, int64,"
+    " int64, int64)",
+    shared=True,
+    in_turns=True,
+)
+def convolve(
+    source: Array, weights: Array, bias: Array, factor: Array, shift: Array, slope: float,
+    target: Array, image_bytes: int, bands: Array, memory: Array, numbers: Ints, runs: Ints,
+    turn: int, lo: int, hi: int, worker: int,
+) -> None:  # fmt: skip
+    """Do bands lo to hi - 1 of a convolution, or with TOGETHER these parts of a step of one band.
 
-    take: Kernel
-    multiply: dict[tuple[int, int], Kernel]
-    give: Kernel
+    Args:
+        source, target: all images, flat; ``image_bytes`` from one image of the target to the next.
+        weights: by points.
+        bias: of each target channel; factor, shift, slope: see finish.Finish.
+        bands: memory for inputs and products, of each worker, or one for all with TOGETHER.
+        memory: of each worker, for the tiles of a channel and a tile of products.
+        runs: which channels are summed up, and LANES zeros that sums begin with, for each sum.
+        turn: with TOGETHER three for each band, one for each step.
+    """
+    C, O = numbers[GROUPS] * numbers[CHANNELS], numbers[GROUPS] * numbers[TARGETS]  # noqa: E741
+    blocks = N * N * numbers[GROUPS] * numbers[BLOCKS]
+    together = numbers[TOGETHER]
+    own = bands[0 if together else worker]
+    inputs, products = own[: numbers[PRODUCTS]], own[numbers[PRODUCTS] :]
+    part, rest = memory[worker, : ROWS * COLUMNS * LANES], memory[worker, ROWS * COLUMNS * LANES :]
+    begin, end = (turn // 3, turn // 3 + 1) if together else (lo, hi)
+    low, high = (lo, hi) if together else (0, together + 1)
+    whole = max(1, together)
+    for band in range(begin, end):
+        first = band * numbers[BAND]
+        rows = min(numbers[BAND], numbers[ROWS_OF_TILES] - first)
+        vectors = (rows * numbers[ACROSS] + LANES - 1) // LANES
+        for step in range(turn % 3 if together else 0, turn % 3 + 1 if together else 3):
+            count = C if step == 0 else blocks if step == 1 else O
+            at, to = low * count // whole, high * count // whole
+            if step == 0:
+                _take(source, inputs, rest, numbers, first, rows, at, to)
+            elif step == 1:
+                _multiply(inputs, weights, products, numbers, runs, part, vectors, at, to)
+            else:
+                _give(
+                    products, bias, factor, shift, slope, target, image_bytes, rest, numbers,
+                    first, rows, at, to,
+                )  # fmt: skip
 
 
-def _kernels(r: int) -> Kernels:
-    m, label, vector = OUTPUTS[r], f"_{r}", vars(simd_winograd)
+def _kernels(r: int) -> dict[tuple[int, int], Kernel]:
+    """Return the kernels for one size of kernel, by rows and columns of tiles of products."""
+    m, vector, found = OUTPUTS[r], vars(simd_winograd), {}
     splits = {"split": vector[f"split_{m}"], "split_rest": vector[f"split_rest_{m}"]}
     gives = {"to_outputs": vector[f"to_outputs_{m}"], "merge": vector[f"merge_{m}"]}
-    return Kernels(
-        take.variant(label, M=m, _spread=_spread.variant(label, M=m, **splits)),
-        MULTIPLY,
-        give.variant(label, M=m, **gives),
-    )
+    sides = {
+        "_take": _take.variant(f"_{r}", M=m, _spread=_spread.variant(f"_{r}", M=m, **splits)),
+        "_give": _give.variant(f"_{r}", M=m, **gives),
+    }
+    for rows, columns in ALL_TILES:
+        size = {"ROWS": rows, "COLUMNS": columns}
+        name = f"{rows}x{columns}"
+        multiply = _multiply.variant(f"_{name}", tile=getattr(simd, f"tile_{name}"), **size)
+        found[rows, columns] = convolve.variant(f"_{r}_{name}", _multiply=multiply, **sides, **size)
+    return found
 
 
-MULTIPLY = {
-    (rows, columns): multiply.variant(
-        f"_{rows}x{columns}",
-        tile=getattr(simd, f"tile_{rows}x{columns}"),
-        ROWS=rows,
-        COLUMNS=columns,
-    )
-    for rows, columns in ALL_TILES
-}
 KERNELS = {r: _kernels(r) for r in OUTPUTS}

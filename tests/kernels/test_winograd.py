@@ -105,16 +105,18 @@ def turned(g: Geometry) -> Geometry:
 
 
 @pytest.mark.parametrize("c", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("band", [1, 20_000, 2**30])  # bytes: one row of tiles, some, all
-def test_vectors_over_tiles(c: Case, band: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_over_tiles(c: Case, band: int, own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd_tiles, "OWN_BANDS", 0 if own else 2**30)
+    monkeypatch.setattr(winograd_tiles, "OWN_TILES", 1 + band // 1000)
     monkeypatch.setattr(winograd_tiles, "MOST_BAND_BYTES", band)
     monkeypatch.setattr(winograd_tiles, "BAND_BYTES", band)
     monkeypatch.setattr(winograd_tiles, "SUMMED", 3)
     g, (x, w, bias, dy) = geometry(c), inputs(c)
 
     def compute() -> list[np.ndarray]:
-        monkeypatch.setattr(winograd_tiles, "GRAIN", 1)
-        monkeypatch.setattr(winograd_tiles, "PRODUCT_GRAIN", 1)
+        monkeypatch.setattr(winograd_tiles, "PART_WORK", 1)
         forward, back = winograd.ways(g)[0], winograd.ways(turned(g), turned=True)[0]
         return [run(forward, x, w, bias, dy.shape), run(back, dy, w, None, x.shape)]
 
@@ -236,9 +238,9 @@ def test_it_is_chosen_where_it_is_less_work() -> None:
 
     lenet = (4 * cpu.lanes(), 20, 12, 12, 50, (5, 5))
     assert ways(*lenet) == ["Winograd", "Winograd", "WinogradSums"]
-    wide = (cpu.lanes(), 128, 56, 56, 128, (3, 3), (1, 1), (1, 1))
-    assert ways(*wide) == ["WinogradTiles", "WinogradTiles", "WinogradSums"]
-    assert ways(*wide, plain=True) == ["Direct", "Direct", "DirectSums"]
+    wide = (cpu.lanes(), 300, 28, 28, 300, (3, 3), (1, 1), (1, 1))
+    assert ways(*wide)[:2] == ["WinogradTiles", "WinogradTiles"]
+    assert ways(*lenet, plain=True) == ["Direct", "Direct", "DirectSums"]
     assert ways(1, 64, 56, 56, 64, (3, 3), (1, 1), (1, 1))[0] == "WinogradTiles"
     assert ways(1, 64, 7, 7, 64, (3, 3), (1, 1), (1, 1))[0] == "Direct"
     assert ways(64, 1, 28, 28, 20, (5, 5))[0] == "Direct"
