@@ -201,7 +201,7 @@ def _make_tile(rows: int, columns: int) -> Any:
 tile_10x2, tile_8x3, tile_14x2, tile_7x3 = (
     _make_tile(rows, columns) for rows, columns in ((10, 2), (8, 3), (14, 2), (7, 3))
 )
-tile_5x2, tile_4x3 = _make_tile(5, 2), _make_tile(4, 3)
+tile_8x2, tile_5x2, tile_4x3 = _make_tile(8, 2), _make_tile(5, 2), _make_tile(4, 3)
 tile_14x1, tile_10x1, tile_8x1 = _make_tile(14, 1), _make_tile(10, 1), _make_tile(8, 1)
 tile_7x1, tile_5x1, tile_4x1 = _make_tile(7, 1), _make_tile(5, 1), _make_tile(4, 1)
 tile_1x4, tile_2x4, tile_3x4, tile_4x4 = (_make_tile(rows, 4) for rows in range(1, 5))

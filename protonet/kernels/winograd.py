@@ -182,7 +182,9 @@ def ways(g: Geometry, turned: bool = False) -> list[Winograd | WinogradTiles]:
     """Return the ways to a convolution."""
     lanes, tiles = cpu.lanes(), TILES[cpu.registers()]
     found: list[Winograd | WinogradTiles] = [
-        WinogradTiles(winograd_tiles.plan(g, lanes, tiles, turned), turned)
+        WinogradTiles(
+            winograd_tiles.plan(g, lanes, winograd_tiles.TILES[cpu.registers()], turned), turned
+        )
     ]
     if g.C <= MOST_CHANNELS * g.group:
         plan = winograd_plan.forward(g, lanes, tiles, turned=turned)

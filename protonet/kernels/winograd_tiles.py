@@ -14,7 +14,6 @@ that what lies between stays in its cache; otherwise threads share out each step
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import NamedTuple
 
@@ -26,7 +25,7 @@ from protonet.kernels.copies import in_a_row
 from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.finish import Finish
 from protonet.kernels.weight_gradient_plan import Geometry, round_up
-from protonet.kernels.winograd_plan import OUTPUTS, N, Tiles
+from protonet.kernels.winograd_plan import OUTPUTS, N
 
 # Indices into the numbers of a plan. Offsets and steps: bytes.
 (
@@ -62,6 +61,7 @@ from protonet.kernels.winograd_plan import OUTPUTS, N, Tiles
 ) = range(29)
 
 SUMMED = 128  # channels that are summed up at once: longer sums lose more by rounding
+TILES = {32: (8, 2), 16: (5, 2)}  # of products, by number of registers: one, compiling takes long
 OWN_TILES = 48  # tiles of a band of a thread's own, at least: weights are read for each band
 OWN_BANDS = 2  # for each thread
 BAND_BYTES = 4 * 1024 * 1024  # of inputs and products of a band of all, more where weights are
@@ -117,22 +117,22 @@ class TilePlan(NamedTuple):
     work: float
 
 
-def plan(g: Geometry, lanes: int, tiles: Tiles, turned: bool) -> TilePlan:
+def plan(g: Geometry, lanes: int, tile: tuple[int, int], turned: bool) -> TilePlan:
     """Work out the tables of a convolution.
 
     Args:
-        tiles: rows and columns of vectors to choose from, the more efficient first.
+        tile: of products, rows and columns.
         turned: the weights are those of a convolution whose gradient of the data this is.
     """
     down, across = _tiles(g)
     pairs = g.C // g.group * g.O
     row_bytes = N * N * across * (g.C + g.O) * 4
     band_bytes = min(MOST_BAND_BYTES, max(BAND_BYTES, N * N * pairs * 4 // 2))
-    tile, rows, work = _cut(g, lanes, tiles, max(1, band_bytes // row_bytes))
+    rows, work = _cut(g, lanes, tile, max(1, band_bytes // row_bytes))
     together = _bands(g, lanes, tile, rows, turned, PARTS)
-    tile, rows, _ = _cut(g, lanes, tiles, 2 * -(-OWN_TILES // across))
+    rows, _ = _cut(g, lanes, tile, 2 * -(-OWN_TILES // across))
     own = _bands(g, lanes, tile, rows, turned, 0)
-    weights = N * N * pairs + max(rows for rows, _ in tiles) * (max(g.C, g.O) // g.group + 1)
+    weights = N * N * pairs + tile[0] * (max(g.C, g.O) // g.group + 1)
     work += WEIGHT * pairs
     work += g.N * down * across * (SOURCE_TILE * g.C + TARGET_TILE * g.O)
     work += g.N * down * -(-across // lanes) * (SOURCE_ROW * g.C + TARGET_ROW * g.O)
@@ -145,31 +145,28 @@ def _tiles(g: Geometry) -> tuple[int, int]:
     return down, across
 
 
-def _cut(
-    g: Geometry, lanes: int, tiles: Tiles, most: int
-) -> tuple[tuple[int, int], int, float]:  # fmt: skip
-    """Choose the tile of products and the rows of tiles in a band that are the least work.
+def _cut(g: Geometry, lanes: int, tile: tuple[int, int], most: int) -> tuple[int, float]:
+    """Choose the rows of tiles in a band that are the least work.
 
     Args:
-        most: rows of tiles, half of which are the least.
+        most: of them, half of which are the least.
 
     Returns:
-        both, and the work of the products.
+        rows, and the work of the products.
     """
     down, across = _tiles(g)
     pairs, targets, all_rows = g.C // g.group * g.O, g.O // g.group, g.N * down
+    each = N * N * g.C * round_up(targets, tile[0]) * lanes
     most = min(most, all_rows)
 
-    def work(tile: tuple[int, int], rows: int) -> float:
-        each = N * N * g.C * round_up(targets, tile[0]) * lanes
+    def work(rows: int) -> float:
         whole, rest = divmod(all_rows, rows)
         vectors = [round_up(-(-n * across // lanes), tile[1]) for n in (rows, rest)]
         bands = whole + (rest > 0)
         return float(each * (whole * vectors[0] + vectors[1]) + bands * (READ * pairs + CALLS))
 
-    choices = itertools.product(tiles, range(-(-most // 2), most + 1))
-    tile, rows = min(choices, key=lambda choice: work(*choice))
-    return tile, rows, work(tile, rows)
+    rows = min(range(-(-most // 2), most + 1), key=work)
+    return rows, work(rows)
 
 
 def _bands(

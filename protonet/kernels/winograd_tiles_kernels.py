@@ -9,7 +9,6 @@ import numpy as np
 from protonet.blob import Array
 from protonet.kernels import simd, simd_winograd
 from protonet.kernels.correlation_plan import Ints
-from protonet.kernels.direct import ALL_TILES
 from protonet.kernels.jit import Kernel, kernel
 from protonet.kernels.simd import LANES, VECTOR_BYTES, expect_read_later
 from protonet.kernels.winograd_plan import OUTPUTS, N
@@ -36,6 +35,7 @@ from protonet.kernels.winograd_tiles import (
     TARGET_HEIGHT,
     TARGET_WIDTH,
     TARGETS,
+    TILES,
     TOGETHER,
     WEIGHT_GROUP,
     WEIGHT_POINT,
@@ -270,7 +270,7 @@ def _kernels(r: int) -> dict[tuple[int, int], Kernel]:
         "_take": _take.variant(f"_{r}", M=m, _spread=_spread.variant(f"_{r}", M=m, **splits)),
         "_give": _give.variant(f"_{r}", M=m, **gives),
     }
-    for rows, columns in ALL_TILES:
+    for rows, columns in TILES.values():
         size = {"ROWS": rows, "COLUMNS": columns}
         name = f"{rows}x{columns}"
         multiply = _multiply.variant(f"_{name}", tile=getattr(simd, f"tile_{name}"), **size)

@@ -125,14 +125,6 @@ def test_vectors_over_tiles(c: Case, band: int, own: bool, monkeypatch: pytest.M
     check(dx, naive.convolution_dx(c, dy, w))
 
 
-@pytest.mark.parametrize("tile", TILES, ids=str)
-def test_vectors_over_tiles_in_every_tile_of_products(tile: tuple[int, int]) -> None:
-    c = CASES["groups"]
-    g, (x, w, bias, dy) = geometry(c), inputs(c)
-    way = winograd.WinogradTiles(winograd_tiles.plan(g, cpu.lanes(), (tile,), False))
-    check(run(way, x, w, bias, dy.shape), naive.convolution(c, x, w, bias))
-
-
 @pytest.mark.parametrize("which", [0, 1], ids=["tiles", "images"])
 def test_images_of_the_target_may_lie_apart(which: int) -> None:
     c = CASES["remainder_image"]
