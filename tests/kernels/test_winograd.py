@@ -125,6 +125,17 @@ def test_vectors_over_tiles(c: Case, band: int, own: bool, monkeypatch: pytest.M
     check(dx, naive.convolution_dx(c, dy, w))
 
 
+@pytest.mark.parametrize("name", ["remainder_image", "groups", "five"])
+def test_bits_do_not_depend_on_who_does_a_band(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    c = CASES[name]
+    g, (x, w, bias, dy) = geometry(c), inputs(c)
+    results = []
+    for own in (0, 2**30):
+        monkeypatch.setattr(winograd_tiles, "OWN_BANDS", own)
+        results.append(run(winograd.ways(g)[0], x, w, bias, dy.shape))
+    np.testing.assert_array_equal(*results)
+
+
 @pytest.mark.parametrize("which", [0, 1], ids=["tiles", "images"])
 def test_images_of_the_target_may_lie_apart(which: int) -> None:
     c = CASES["remainder_image"]
