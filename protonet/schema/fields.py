@@ -89,6 +89,7 @@ def _field(f: FieldDescriptor, owner: str) -> Field:
     )
 
 
+@functools.lru_cache(maxsize=1024)  # what nobody knows may stand in a file thousands of times
 def field_hint(descriptor: Descriptor, name: str) -> str:
     """Return, for a field that the message does not have, what was meant, as ``"; ..."``."""
     known = fields_of(descriptor)

@@ -21,6 +21,7 @@ from protonet.errors import DataError, GraphError, ProtonetError, PrototxtError,
 from protonet.graph import build_graph
 from protonet.plan import build_plan
 from protonet.schema import caffe_pb2 as pb
+from protonet.schema.fields import field_hint
 from protonet.schema.read import parse_net, read_net
 
 WORDS = [b"2147483648", b"-1", b"1e39", b"nan", b"{", b"}", b'"', b"layer {"]
@@ -164,6 +165,19 @@ def test_nested_binary(limited):
     Path("n.caffemodel").write_bytes(b"\x0a\x02n\x01" + data)
     with pytest.raises(PrototxtError):
         read_net("n.caffemodel")
+
+
+def test_fields_that_nobody_knows_by_the_thousand(monkeypatch):
+    """What a name may have meant is looked for once."""
+    asked = []
+    monkeypatch.setattr(
+        "protonet.schema.fields.did_you_mean", lambda name, known: asked.append(name) or ""
+    )
+    field_hint.cache_clear()
+    source = parse_net('name: "n" layer { name: "x" type: "Input" ' + "nam_e: 1 " * 5000 + "}")
+    field_hint.cache_clear()
+    assert len(source.message.layer) == 1
+    assert asked == ["nam_e"]
 
 
 def test_a_text_of_a_gigabyte(limited):
