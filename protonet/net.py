@@ -104,8 +104,10 @@ class Net:
         self.stateful = [
             layer for layer in self.layers if type(layer).resume_state is not Layer.resume_state
         ]
-        self.chains = chains(self.steps, self.blobs.values())
-        if keep is not None:
+        self.chains: list[Chain] = []
+        if keep is None:
+            self.chains = chains(self.steps, self.blobs.values())
+        else:
             for layer in self.layers:
                 layer.spare = True
             self._share_out()
@@ -332,9 +334,12 @@ class Net:
         self._left_out = LeftOut(self.chains)
 
     def _share_out(self) -> Storage:
-        kept = self.blobs.values()
-        by_step = [Chain([step]) for step in self.steps]
-        self.chains = by_step if self._planned[1] else for_inference(self.steps, kept)
+        """Choose the chains of a net that does not keep all blobs, and plan its memory."""
+        kept, (_, watched) = self.blobs.values(), self._planned
+        if watched:
+            self.chains = [Chain([step]) for step in self.steps]
+        else:
+            self.chains = for_inference(self.steps, kept)
         self._storage = share_out(self.chains, kept)
         return self._storage
 

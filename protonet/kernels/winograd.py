@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MOST_CHANNELS = 256
 
-_NONE, _ONES = np.empty(0, np.float32), np.ones(16, np.float32)
+_ONES = np.ones(16, np.float32)
 
 
 class Winograd:

@@ -46,8 +46,9 @@ from protonet.kernels.winograd_tiles import (
 
 ZERO = np.float32(0)
 
-# Each variant has its own: M outputs of a tile along an axis, matrices, a tile of products.
-M = ROWS = COLUMNS = 0
+# Each variant has its own: M outputs of a tile along an axis; REST, where among its inputs the last
+# M or fewer begin; matrices; a tile of products.
+M = REST = ROWS = COLUMNS = 0
 tile: Any = None
 from_inputs: Any = simd_winograd.from_inputs
 to_outputs: Any = None
@@ -91,10 +92,9 @@ def _spread(
             to = tiles.ctypes.data + (i * N * pitch + row * across) * 4
             for x in range(0, across, LANES):
                 of = line.ctypes.data + x * M * 4
-                for j in range(0, N - M + 1, M):
+                for j in range(0, REST, M):
                     split(of + j * 4, to + (j * pitch + x) * 4, pitch * 4)
-                j = N - N % M if N % M else N - M
-                split_rest(of + j * 4, to + (j * pitch + x) * 4, pitch * 4)
+                split_rest(of + REST * 4, to + (REST * pitch + x) * 4, pitch * 4)
 
 
 @kernel("inline")
@@ -241,7 +241,7 @@ def convolve(
     inputs, products = own[: numbers[PRODUCTS]], own[numbers[PRODUCTS] :]
     part, rest = memory[worker, : ROWS * COLUMNS * LANES], memory[worker, ROWS * COLUMNS * LANES :]
     begin, end = (turn // 3, turn // 3 + 1) if together else (lo, hi)
-    low, high = (lo, hi) if together else (0, together + 1)
+    low, high = (lo, hi) if together else (0, 1)
     whole = max(1, together)
     for band in range(begin, end):
         first = band * numbers[BAND]
@@ -266,8 +266,9 @@ def _kernels(r: int) -> dict[tuple[int, int], Kernel]:
     m, vector, found = OUTPUTS[r], vars(simd_winograd), {}
     splits = {"split": vector[f"split_{m}"], "split_rest": vector[f"split_rest_{m}"]}
     gives = {"to_outputs": vector[f"to_outputs_{m}"], "merge": vector[f"merge_{m}"]}
+    spread = _spread.variant(f"_{r}", M=m, REST=(N - 1) // m * m, **splits)
     sides = {
-        "_take": _take.variant(f"_{r}", M=m, _spread=_spread.variant(f"_{r}", M=m, **splits)),
+        "_take": _take.variant(f"_{r}", M=m, _spread=spread),
         "_give": _give.variant(f"_{r}", M=m, **gives),
     }
     for rows, columns in TILES.values():
