@@ -36,6 +36,7 @@ _log = logging.getLogger("protonet")
 _UNUSED = frozenset({"inline_closure_likes", "inline_overloads", "nopython_rewrites"})  # passes
 _found: dict[Any, Any] = {}
 _OPERATORS = frozenset(f for f in vars(operator).values() if callable(f))
+_ELEMENT = frozenset({operator.getitem, operator.setitem})
 _when_cold: Callable[[], None] | None = None
 _lock = threading.RLock()
 
@@ -86,9 +87,12 @@ class Kernel:
             return self._compiled
         with _lock:
             if self._compiled is None:
-                with _no_garbage_collection(), _operators_found_once():
+                with _no_garbage_collection(), _operators_found_once(), self._optimized():
                     self._compiled = self._build()
             return self._compiled
+
+    def _optimized(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._allocates else _optimized_once()
 
     def _inputs(self) -> dict[str, Any]:
         """Return the global names that the function uses, and what they mean to it."""
@@ -98,6 +102,7 @@ class Kernel:
 
     def _describe(self) -> Iterator[bytes]:
         """Yield what the compiled code depends on: sources of this and used kernels, constants."""
+        yield _source(__file__)  # the compiler's settings
         yield _source(self._function.__code__.co_filename)
         yield f"{self._function.__qualname__} {self._variant} {self._signature}".encode()
         if self._shared:
@@ -296,27 +301,65 @@ def optimized_by_caller() -> Iterator[None]:
     """Leave what is compiled meanwhile as it is before optimization, and out of the machine code.
 
     It is called by one kernel only, which is linked to it, optimized and translated as a whole.
-    Numba would do both to each of the two: twice the time. Where a version of Numba has other
-    steps than those named here, nothing is left out.
+    Numba would do both to each of the two: twice the time.
     """
     from numba.core.codegen import CPUCodeLibrary, JITCPUCodegen
 
-    steps = [
-        (CPUCodeLibrary, "_optimize_final_module"),
-        (JITCPUCodegen, "_add_module"),
-        (JITCPUCodegen, "set_env"),
-    ]
-    if not all(step in vars(cls) for cls, step in steps):
+    def leave(*args: Any) -> None:
+        pass
+
+    with _instead(
+        (CPUCodeLibrary, "_optimize_final_module", leave),
+        (JITCPUCodegen, "_add_module", leave),
+        (JITCPUCodegen, "set_env", leave),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _optimized_once() -> Iterator[None]:
+    """Have what is compiled meanwhile optimized by LLVM as a whole, once.
+
+    Numba optimizes each function by itself first, then all of them a little, so that counts of
+    references meet and cancel out. Kernels have none.
+    """
+    from numba.core.codegen import CPUCodegen, CPUCodeLibrary
+
+    def for_this_machine(self: Any, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+    def optimize(self: Any) -> None:
+        manager, builder = self._codegen._module_pass_manager()
+        manager.run(self._final_module, builder)
+
+    with _instead(
+        (CPUCodeLibrary, "_optimize_functions", for_this_machine),
+        (CPUCodeLibrary, "_optimize_final_module", optimize),
+        needs=(CPUCodegen, "_pass_builder"),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _instead(
+    *steps: tuple[type, str, Callable[..., Any]], needs: tuple[type, str] | None = None
+) -> Iterator[None]:
+    """Put functions in the place of steps of Numba's classes meanwhile.
+
+    Where a version of Numba has other steps than those named, nothing is replaced.
+    """
+    known = [(cls, name) for cls, name, _ in steps] + ([needs] if needs else [])
+    if not all(name in vars(cls) for cls, name in known):
         yield
         return
-    before = [vars(cls)[step] for cls, step in steps]
-    for cls, step in steps:
-        setattr(cls, step, lambda *args: None)
+    before = [vars(cls)[name] for cls, name, _ in steps]
+    for cls, name, function in steps:
+        setattr(cls, name, function)
     try:
         yield
     finally:
-        for (cls, step), function in zip(steps, before, strict=True):
-            setattr(cls, step, function)
+        for (cls, name, _), function in zip(steps, before, strict=True):
+            setattr(cls, name, function)
 
 
 @functools.cache
@@ -349,24 +392,29 @@ def compiles() -> bool:
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Compiling makes many objects that live on: looking for garbage takes an eighth."""
+    """Compiling makes many objects that live on: looking for garbage takes an eighth.
+
+    Nor are they looked through when it is over: all there is counts as old then.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if enabled:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()  # into the oldest generation
             gc.enable()
 
 
 @contextlib.contextmanager
 def _operators_found_once() -> Iterator[None]:
-    """Remember meanwhile what an operator does to numbers of some types.
+    """Remember meanwhile what an operator does to numbers of some types, or to an array's elements.
 
     Numba looks that up anew, among all operators of its name, at each place and for each round of
     its inference of types.
     """
-    from numba.core.types import Boolean, Float, Integer, Literal
     from numba.core.types.functions import Function
 
     if "get_call_type" in vars(Function):  # within another one
@@ -375,11 +423,8 @@ def _operators_found_once() -> Iterator[None]:
     find = Function.get_call_type
 
     def remember(self: Any, context: Any, args: Any, kws: Any) -> Any:
-        plain = not kws and self.typing_key in _OPERATORS
-        for kind in args if plain else ():
-            plain = plain and isinstance(kind, (Boolean, Float, Integer))
-            plain = plain and not isinstance(kind, Literal)
-        if not plain:
+        name = self.typing_key
+        if kws or name not in _OPERATORS or not _are_plain(args, name in _ELEMENT):
             return find(self, context, args, kws)
         found = _found.get((self, args))
         if found is None:
@@ -391,6 +436,20 @@ def _operators_found_once() -> Iterator[None]:
         yield
     finally:
         del Function.get_call_type
+
+
+def _are_plain(kinds: tuple[Any, ...], of_array: bool) -> bool:
+    """Return whether types are of numbers, after an array's if these pick its elements."""
+    from numba.core.types import Array, Boolean, Float, Integer, Tuple, UniTuple
+
+    if of_array:
+        return isinstance(kinds[0], Array) and _are_plain(kinds[1:], False)
+    return all(
+        _are_plain(kind.types, False)
+        if isinstance(kind, Tuple | UniTuple)
+        else isinstance(kind, Boolean | Float | Integer)
+        for kind in kinds
+    )
 
 
 @functools.cache
