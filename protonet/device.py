@@ -56,7 +56,7 @@ def query() -> Device:
     import llvmlite.binding
 
     from protonet.data.mnist import cache_folder as data_folder
-    from protonet.kernels import cpu, threads
+    from protonet.kernels import cpu, placement, threads
     from protonet.kernels.jit import cache_folder as kernel_folder
 
     kernels = kernel_folder()
@@ -65,7 +65,7 @@ def query() -> Device:
         target=os.environ.get("NUMBA_CPU_NAME") or llvmlite.binding.get_host_cpu_name(),
         lanes=cpu.lanes(),
         features=sorted(name for name in cpu.features() if name.startswith(_VECTOR)),
-        processors=threads.available(),
+        processors=placement.available(),
         threads=threads.count(),
         versions=_versions(),
         kernels=str(kernels),

@@ -140,6 +140,10 @@ def command(
     The run folder is never overwritten: a number is added to its name. Ctrl-C stops after the
     iteration at hand, with a snapshot to resume from.
     """
+    from protonet.kernels import second
+
+    second.expect()  # before all that takes time to import and to read
+
     from protonet import run as runs
     from protonet.cli._reporting import reporting
     from protonet.companions import CompanionWeights

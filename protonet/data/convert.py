@@ -14,7 +14,7 @@ import numpy as np
 from protonet.data.image_list import Entry, ImageFiles, read_list
 from protonet.data.source import Record
 from protonet.errors import DataError
-from protonet.kernels.threads import available
+from protonet.kernels.placement import available
 
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 ENCODINGS = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG"}

@@ -1,4 +1,4 @@
-"""Where helper threads run: on any processor but that of the thread they help.
+"""Which processors there are, and where helper threads run: not on that of the thread they help.
 
 The scheduler of Linux likes to wake a thread on the processor of the one that wakes it. There it
 waits until the caller has done its own part of a loop, and of two threads only one works. Elsewhere
@@ -11,6 +11,13 @@ import ctypes
 import functools
 import os
 from collections.abc import Callable
+
+
+def available() -> int:
+    """Return the number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @functools.cache

@@ -190,15 +190,8 @@ _taken: dict[str, object] = {}
 def count() -> int:
     """Return how many threads work on a loop, the caller's included."""
     if _count == 0:
-        set_count(available())
+        set_count(placement.available())
     return _count
-
-
-def available() -> int:
-    """Return the number of processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def set_count(n: int) -> None:
@@ -221,7 +214,8 @@ def set_count(n: int) -> None:
         while len(_workers) < n - 1:
             _workers.append(_Worker(_board, len(_workers) + 1))
         _count = n
-        _patience = PATIENCE if n <= available() else 0  # nobody waits at another's expense
+        spare = n <= placement.available()
+        _patience = PATIENCE if spare else 0  # nobody waits at another's expense
     finally:
         if WORKERS in _taken and _taken[WORKERS] is claim:
             del _taken[WORKERS]

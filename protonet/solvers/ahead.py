@@ -9,8 +9,8 @@ until they are there, the first process trains without them.
 
 from __future__ import annotations
 
-import atexit
 import gc
+import importlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from protonet import fillers
-from protonet.kernels import jit, threads, update
+from protonet.kernels import jit, second, threads, update
 from protonet.layer import Layer
 from protonet.layers.input import make_input
 from protonet.net import Net
@@ -28,38 +28,20 @@ from protonet.schema.read import SolverSource
 if TYPE_CHECKING:
     from protonet.solvers.solver import Solver
 
-COMMAND = [sys.executable, "-c", "from protonet.solvers.ahead import main; main()"]
-
 
 def start(solver: Solver) -> subprocess.Popen[bytes] | None:
-    """Start the second process, if there is a processor for it. It ends by itself, or with us.
+    """Have the second process compile for a solver, if there is a processor for it.
 
     Users' own layers are never run twice: where there are any, all is compiled in this process.
     """
-    if threads.available() < 2 or any(map(_is_foreign, solver.net.layers)):
+    if any(map(_is_foreign, solver.net.layers)):
+        second.dismiss()
         return None
-    quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    try:
-        process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, **quiet)
-    except OSError:
-        return None  # then all is compiled here
-    atexit.register(_end, process)
-    try:
-        assert process.stdin is not None
-        process.stdin.write(_message(solver).SerializeToString())
-        process.stdin.close()
-    except OSError:
-        pass  # it has ended
-    return process
+    return second.send(_message(solver).SerializeToString())
 
 
 def _is_foreign(layer: Layer) -> bool:
     return layer.type == "Python" or not type(layer).__module__.startswith("protonet.")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
 
 
 def _message(solver: Solver) -> Any:
@@ -107,7 +89,7 @@ def compile_backward(message: Any) -> None:
     # The kernels that take longest, in the order in which the first process will ask for them: for
     # products already on its way forward. A convolution's gradient of the data waits, since the
     # first process may be compiling its kernel for the forward pass.
-    for kind, down in (("InnerProduct", True), ("Convolution", False)):
+    for kind, down in (("InnerProduct", True), ("Convolution", False), ("Pooling", True)):
         for step in reversed(solver.net.steps):
             if step.node.type == kind and step.backward:
                 wanted = [flag and down for flag in step.propagate_down]
@@ -132,6 +114,8 @@ def _attempt(run: Callable[[], None]) -> None:
 def main() -> None:
     """Be the second process: read a SolverParameter, in binary, from the standard input."""
     gc.disable()  # what compiling makes lives on, and this process does not live long
+    importlib.import_module("numba")  # while the first one may still be reading files
     message = pb.SolverParameter()
     message.ParseFromString(sys.stdin.buffer.read())
-    compile_backward(message)
+    if message.HasField("train_net_param"):  # else the first process has ended before
+        compile_backward(message)

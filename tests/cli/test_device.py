@@ -6,7 +6,7 @@ import platform
 import numpy as np
 
 from protonet.device import cpu_name
-from protonet.kernels import cpu, threads
+from protonet.kernels import cpu, placement, threads
 
 
 def test_as_json(cli, tmp_path, monkeypatch):
@@ -18,7 +18,7 @@ def test_as_json(cli, tmp_path, monkeypatch):
     assert told["lanes"] == cpu.lanes()
     assert set(told["features"]) <= cpu.features()
     assert told["threads"] == threads.count()
-    assert told["processors"] == threads.available()
+    assert told["processors"] == placement.available()
     assert told["versions"]["numpy"] == np.__version__
     assert told["versions"]["python"] == platform.python_version()
     assert told["versions"]["plyvel"]

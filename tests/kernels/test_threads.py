@@ -248,7 +248,7 @@ def test_scratch_memory_grows_and_belongs_to_its_thread() -> None:
 
 
 @pytest.mark.skipif(placement.here() < 0, reason="nobody tells where a thread is")
-@pytest.mark.skipif(threads.available() < 2, reason="needs two processors")
+@pytest.mark.skipif(placement.available() < 2, reason="needs two processors")
 def test_helpers_keep_off_the_processor_of_the_caller() -> None:
     before = os.sched_getaffinity(0)
     seen: list[set[int]] = []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from protonet.kernels import jit, threads
+from protonet.kernels import jit, placement, second, threads
 from protonet.kernels.jit import kernel
 from protonet.layer import TRAIN
 from protonet.net import Net
@@ -32,6 +33,8 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "t" top: "loss
 layer { name: "side" type: "Reduction" bottom: "ip" top: "side" loss_weight: 0.5 }
 """
 
+ECHO = "import sys; open(sys.argv[1], 'wb').write(sys.stdin.buffer.read())"
+
 
 def solver() -> Any:
     text = f'base_lr: 0.01 lr_policy: "fixed" type: "AdaGrad" train_net_param {{ {NET} }}'
@@ -52,7 +55,7 @@ def test_a_process_compiles_what_going_backward_takes(tmp_path: Path) -> None:
     message = ahead._message(solver())
     assert message.type == "AdaGrad"
     subprocess.run(
-        ahead.COMMAND,
+        second.COMMAND,
         input=message.SerializeToString(),
         env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
         check=True,
@@ -142,7 +145,49 @@ def refuse(*args: Any, **options: Any) -> Any:
     raise AssertionError("started")
 
 
-def test_not_on_one_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead.threads, "available", lambda: 1)
+def test_not_on_one_processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(placement, "available", lambda: 1)
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    ahead.start(solver())
+    second.expect()
+    assert ahead.start(solver()) is None
+
+
+@pytest.mark.skipif(placement.available() < 2, reason="needs two processors")
+def test_it_is_called_early_where_nothing_is_compiled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path / "kernels")
+    monkeypatch.setattr(second, "COMMAND", [sys.executable, "-c", ECHO, str(tmp_path / "got")])
+    second.expect()
+    second.expect()  # one is enough
+    early = second._called
+    message = ahead._message(trained := solver()).SerializeToString()
+    process = ahead.start(trained)
+    assert process is early is not None
+    assert process.wait(60) == 0
+    assert (tmp_path / "got").read_bytes() == message
+    assert ahead.start(trained) is not early  # which is taken
+
+    (tmp_path / "kernels" / "0123456789abcdef").mkdir(parents=True)
+    second.expect()
+    assert second._called is None
+
+
+@pytest.mark.skipif(placement.available() < 2, reason="needs two processors")
+def test_one_that_is_not_needed_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path)
+    second.expect()
+    early = second._called
+    assert early is not None
+    assert early.poll() is None
+    monkeypatch.setattr(ahead, "_is_foreign", lambda layer: True)
+    assert ahead.start(solver()) is None
+    assert early.poll() is not None
+    assert second._called is None
+
+
+def test_it_ends_without_a_message() -> None:
+    done = subprocess.run(second.COMMAND, input=b"", capture_output=True, timeout=300)
+    assert done.returncode == 0
+    assert not done.stderr

@@ -16,7 +16,7 @@ from typing import Any
 
 from inputs import LENET_BATCH, LENET_RATE, MODELS, lenet_from_memory, solver_of
 
-from protonet.kernels import threads
+from protonet.kernels import placement, threads
 from protonet.schema.read import read_net
 
 WARM_UP, TURN = 3, 12  # iterations before and in each measurement
@@ -42,7 +42,7 @@ def measure(solver: Any) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--threads", type=int, default=threads.available())
+    parser.add_argument("--threads", type=int, default=placement.available())
     options = parser.parse_args()
     threads.set_count(options.threads)
     solvers = {

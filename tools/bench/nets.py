@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from protonet.kernels import threads
+from protonet.kernels import placement, threads
 
 try:
     import torch
@@ -147,7 +147,7 @@ def kind_of(net: str, work: str) -> str:
 
 def table(options: argparse.Namespace) -> dict[str, list[float]]:
     """Measure and print row by row; return the ratios of each kind of work."""
-    everything = threads.available()
+    everything = placement.available()
     counts = {
         name: options.threads or sorted({1, everything} if name in LENETS else {everything})
         for name in options.nets
