@@ -186,6 +186,13 @@ def test_one_that_is_not_needed_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert early.poll() is not None
     assert second._called is None
 
+    monkeypatch.undo()  # of the folder, too: all is compiled there
+    (trained := solver()).step(1)
+    waiting = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    monkeypatch.setattr(second, "_called", waiting)
+    trained._first_gradients()
+    assert waiting.poll() is not None
+
 
 def test_it_ends_without_a_message() -> None:
     done = subprocess.run(second.COMMAND, input=b"", capture_output=True, timeout=300)
