@@ -11,16 +11,25 @@ import itertools
 import math
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from protonet.memory import Array, aligned_zeros
-
+Array = np.ndarray[Any, np.dtype[np.float32]]
 Shape = tuple[int, ...]
 
+ALIGNMENT = 64  # bytes: one AVX-512 vector, one cache line
+SLACK = 256  # bytes after the last value that a kernel may read (never write) past the end
 MAX_COUNT = 2**31 - 1  # Caffe counts the values of a blob in an int
 
 _versions = itertools.count()
+
+
+def aligned_zeros(count: int) -> Array:
+    """Return ``count`` float32 zeros that start on a cache line and have readable slack behind."""
+    raw = np.zeros(count * 4 + ALIGNMENT + SLACK, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + count * 4].view(np.float32)
 
 
 class Blob:

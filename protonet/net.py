@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from protonet import fillers, random
-from protonet.blob import Blob, Shape
+from protonet.blob import Array, Blob, Shape, aligned_zeros
 from protonet.errors import GraphError, LabelError, ProtonetError, ShapeError, did_you_mean
 from protonet.fusion import Chain, LeftOut, chains, for_inference, pooled
 from protonet.graph import build_graph
 from protonet.layer import TEST, Layer
-from protonet.memory import Array, aligned_zeros
 from protonet.plan import Param, Plan, Step, build_plan
 from protonet.schema import extra
 from protonet.storage import Storage, share_out

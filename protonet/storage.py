@@ -12,9 +12,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from protonet.blob import Blob
+from protonet.blob import Blob, aligned_zeros
 from protonet.fusion import Chain, for_inference
-from protonet.memory import aligned_zeros
 from protonet.plan import Plan
 
 _ROUND = 16  # values: each blob may start on a cache line

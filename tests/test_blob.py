@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from protonet import Net
-from protonet.blob import Blob
-from protonet.memory import aligned_zeros
+from protonet.blob import Blob, aligned_zeros
 from protonet.schema.read import parse_net
 
 NET = """

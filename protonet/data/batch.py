@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from protonet.blob import aligned_zeros
 from protonet.data.datum import decode_datum
 from protonet.data.source import Cursor, Source, Values
 from protonet.data.transformer import Shape3, Transformer, skip_draws
 from protonet.errors import DataError
 from protonet.kernels.jit import kernel
-from protonet.memory import aligned_zeros
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 

@@ -16,6 +16,7 @@ import math
 
 import numpy as np
 
+from protonet.blob import Array, aligned_zeros
 from protonet.kernels import cpu, depthwise_plan, scratch, threads, winograd
 from protonet.kernels.affine import channel_sums
 from protonet.kernels.direct import TILES, Direct, DirectSums, Pair, axes
@@ -25,7 +26,6 @@ from protonet.kernels.kept import Kept
 from protonet.kernels.pooling import Mask
 from protonet.kernels.weight_gradient_plan import Geometry
 from protonet.kernels.winograd import Winograd, WinogradSums, WinogradTiles
-from protonet.memory import Array, aligned_zeros
 
 ROW_WIDTHS = range(28, 129)  # what a 1 x 1 kernel had better see as a row, whatever the image
 KEEP_POSITIONS = 2048  # of all images; with more it takes no time to pack the weights anew

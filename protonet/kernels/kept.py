@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from protonet.blob import Array, aligned_zeros
 from protonet.kernels import scratch
-from protonet.memory import Array, aligned_zeros
 
 
 class Kept:

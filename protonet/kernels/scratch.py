@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 
+from protonet.blob import Array, aligned_zeros
 from protonet.kernels import threads
-from protonet.memory import Array, aligned_zeros
 
 _ROUND = 32  # values: no two workers write to the same or to neighbouring cache lines
 

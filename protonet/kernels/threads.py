@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from protonet.blob import aligned_zeros
 from protonet.kernels import placement
 from protonet.kernels.board import ASLEEP, BOX_BYTES, BOXES, CALLED, IDLE, STATE
 from protonet.kernels.jit import Kernel, compiles
-from protonet.memory import aligned_zeros
 
 # lo, hi: the part of the loop to do; worker: 0 <= worker < count().
 Task = Callable[[int, int, int], None]

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from protonet.blob import Blob
+from protonet.blob import Array, Blob, aligned_zeros
 from protonet.kernels import scratch, threads
 from protonet.kernels.jit import kernel
 from protonet.layer import Layer, register
-from protonet.memory import Array, aligned_zeros
 
 ACROSS_CHANNELS = 0  # LRNParameter.NormRegion
 ONE = np.float32(1)

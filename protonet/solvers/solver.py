@@ -18,9 +18,9 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from protonet import random
+from protonet.blob import Array, aligned_zeros
 from protonet.errors import OutputError, PrototxtError
 from protonet.kernels import jit, second, update
-from protonet.memory import Array, aligned_zeros
 from protonet.net import Net
 from protonet.scoring import score
 from protonet.solvers import ahead, nets, resume
