@@ -237,7 +237,7 @@ class Convolution2D:
         threads.share(
             depthwise.convolve, len(target) * channels, source, taps, start, *finish, target,
             scratch.each("staged", plan.staged), scratch.each("results", plan.results),
-            plan.sources, plan.targets, plan.runs, plan.pitch,
+            plan.sources, plan.targets, plan.taps, plan.pitch,
             *plan.source_step, *plan.target_step, plan is self._backward_planes,
             step=max(1, channels // self.x_shape[1]),  # no plane of x is staged by two threads
         )  # fmt: skip
@@ -250,6 +250,7 @@ class Convolution2D:
         threads.share(
             depthwise.add_weights, len(dw), x, dy, taps,
             scratch.each("staged", plan.staged), scratch.each("results", plan.results),
+            scratch.each("sums", depthwise.DOTS * cpu.lanes()),
             plan.sources, plan.places, plan.pitch, *plan.source_step,
         )  # fmt: skip
 

@@ -56,26 +56,14 @@ from protonet.kernels.simd import (
     LANES,
     VECTOR_BYTES,
     expect_write,
-    transpose,
-    transpose_part,
 )
 from protonet.kernels.simd_pooling import largest_lanes
+from protonet.kernels.squares import square
 
 # Of simd's, each variant of correlate has its own: tiles of several positions, and of one.
 tile: Any = None
 single: Any = None
 POOLED = False  # whether it writes the largest results only, see pool_out()
-
-
-@kernel("inline")
-def square(
-    source: int, source_row: int, rows: int, columns: int, target: int, target_row: int, lanes: int
-) -> None:
-    """Transpose rows x columns values, at most LANES each. See simd.transpose_part."""
-    if rows == LANES and columns == LANES:
-        transpose(source, source_row, target, target_row)
-    else:
-        transpose_part(source, source_row, rows, columns, target, target_row, lanes)
 
 
 @kernel("inline")

@@ -38,3 +38,11 @@ def registers() -> int:
     if platform.machine().lower() in ("aarch64", "arm64"):
         return 32
     return 32 if "avx512vl" in features() else 16
+
+
+@functools.cache
+def has_masks() -> bool:
+    """Return whether there are registers for masks. Without, some processors that can store with a
+    mask take ten times as long for it.
+    """
+    return "avx512vl" in features()

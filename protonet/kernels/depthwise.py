@@ -6,11 +6,17 @@ import numpy as np
 
 from protonet.blob import Array
 from protonet.kernels.correlation_plan import Ints
-from protonet.kernels.depthwise_plan import AT, COLUMN, COLUMNS, FIRST_RUN, ROW, ROWS, RUNS
+from protonet.kernels.depthwise_plan import AT, COLUMN, COLUMNS, FIRST_TAP, ROW, ROWS, TAPS
 from protonet.kernels.jit import kernel
-from protonet.kernels.simd import LANES, VECTOR_BYTES, copy_part, store_part, tile_1x4
+from protonet.kernels.simd import LANES, VECTOR_BYTES, copy_part, store_part
+from protonet.kernels.simd_depthwise import DOTS, dots, every_second, taps_4, taps_8
 
-CHUNK = 4 * LANES  # values of a tile
+
+@kernel("inline")
+def _copy_row(source: int, target: int, count: int) -> None:
+    """Copy ``count`` values, and write zeros after them up to a whole vector."""
+    for i in range(0, count, LANES):
+        copy_part(source + i * 4, count - i, target + i * 4)
 
 
 @kernel("inline")
@@ -32,14 +38,21 @@ def _stage(
         for r in range(first_row, last_row):
             source, start = at + (top + r * down) * W + left, to + r * pitch
             if across == 1:
-                for i in range(first, last, LANES):
-                    copy_part(
-                        image.ctypes.data + (source + i) * 4, last - i,
-                        staged.ctypes.data + (start + i) * 4,
-                    )  # fmt: skip
+                _copy_row(
+                    image.ctypes.data + (source + first) * 4,
+                    staged.ctypes.data + (start + first) * 4, last - first,
+                )  # fmt: skip
             else:
-                for i in range(first, last):
-                    staged[start + i] = image[source + i * across]
+                i = first
+                if across == 2:
+                    while i + LANES < last:
+                        every_second(
+                            image.ctypes.data + (source + i * 2) * 4,
+                            staged.ctypes.data + (start + i) * 4,
+                        )  # fmt: skip
+                        i += LANES
+                for j in range(i, last):
+                    staged[start + j] = image[source + j * across]
 
 
 @kernel("inline")
@@ -65,7 +78,7 @@ def _finish(values: Array, factor: Array, shift: Array, c: int, slope: float) ->
 def convolve(
     source: Array, w: Array, start: Array, factor: Array, shift: Array, slope: float,
     target: Array, staged_of: Array, results_of: Array,
-    sources: Ints, targets: Ints, runs: Ints, pitch: int,
+    sources: Ints, targets: Ints, taps: Ints, pitch: int,
     down: int, across: int, target_down: int, target_across: int, backward: bool,
     lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
@@ -98,22 +111,23 @@ def convolve(
             for f in range(targets.shape[0]):
                 rows, columns = targets[f, ROWS], targets[f, COLUMNS]
                 begin = start.ctypes.data + c * VECTOR_BYTES
-                for i in range(0, rows * pitch, CHUNK):
-                    tile_1x4(
-                        factors, 0, 4, staged.ctypes.data + i * 4, VECTOR_BYTES, 4,
-                        runs.ctypes.data + targets[f, FIRST_RUN] * 24, targets[f, RUNS],
-                        begin, 0, 0, results.ctypes.data + i * 4, 0, VECTOR_BYTES,
-                    )  # fmt: skip
+                table, i = taps.ctypes.data + targets[f, FIRST_TAP] * 16, 0
+                while i < rows * pitch:
+                    seen, made = staged.ctypes.data + i * 4, results.ctypes.data + i * 4
+                    if i + 4 * LANES < rows * pitch:
+                        taps_8(factors, seen, table, targets[f, TAPS], begin, made)
+                        i += 8 * LANES
+                    else:
+                        taps_4(factors, seen, table, targets[f, TAPS], begin, made)
+                        i += 4 * LANES
                 _finish(results[: rows * pitch], factor, shift, c, slope)
                 for r in range(rows):
                     to = p * target.shape[2] * TW + targets[f, COLUMN]
                     to += (targets[f, ROW] + r * target_down) * TW
                     if target_across == 1 and j == 0:
+                        at, place = results.ctypes.data + r * pitch * 4, out.ctypes.data + to * 4
                         for i in range(0, columns, LANES):
-                            store_part(
-                                results.ctypes.data + (r * pitch + i) * 4, columns - i,
-                                out.ctypes.data + (to + i) * 4,
-                            )  # fmt: skip
+                            store_part(at + i * 4, columns - i, place + i * 4)
                     else:
                         for i in range(columns):
                             old = out[to + i * target_across] if j > 0 else 0
@@ -122,23 +136,25 @@ def convolve(
 
 @kernel(
     "void(float32[:,:,:,::1], float32[:,:,:,::1], float32[:,::1], float32[:,::1], float32[:,::1],"
-    " int64[:,::1], int64[::1], int64, int64, int64, int64, int64, int64)",
+    " float32[:,::1], int64[:,::1], int64[::1], int64, int64, int64, int64, int64, int64)",
     shared=True,
 )
 def add_weights(
-    x: Array, dy: Array, dw: Array, staged_of: Array, flat_of: Array,
+    x: Array, dy: Array, dw: Array, staged_of: Array, flat_of: Array, sums_of: Array,
     sources: Ints, places: Ints, pitch: int, down: int, across: int,
     lo: int, hi: int, worker: int,
 ) -> None:  # fmt: skip
     """Add to dw (O, taps) for output channels lo to hi - 1.
 
-    flat_of: scratch memory of each worker for a plane of dy with rows of ``pitch`` values.
+    Args:
+        flat_of: scratch memory of each worker for a plane of dy with rows of ``pitch`` values.
+        sums_of: of each worker for DOTS vectors.
     """
-    staged, flat_dy = staged_of[worker], flat_of[worker]
+    staged, flat_dy, sums = staged_of[worker], flat_of[worker], sums_of[worker]
     O, C, H, W = dy.shape[1], x.shape[1], x.shape[2], x.shape[3]  # noqa: E741
     OH, OW = dy.shape[2], dy.shape[3]
     images = x.reshape(-1)
-    count = OH * pitch
+    pairs = (OH * pitch + 2 * LANES - 1) // (2 * LANES)
     staged[:] = 0
     flat_dy[:] = 0
     for o in range(lo, hi):
@@ -147,12 +163,14 @@ def add_weights(
             _stage(images, at, H, W, staged, sources, pitch, down, across)
             for y in range(OH):
                 source = dy.ctypes.data + ((n * O + o) * OH + y) * OW * 4
-                for i in range(0, OW, LANES):
-                    to = flat_dy.ctypes.data + (y * pitch + i) * 4
-                    copy_part(source + i * 4, OW - i, to)
-            for t in range(places.size):
-                seen = staged[places[t] : places[t] + count]
-                total = dw[o, t] * 0
-                for i in range(count):
-                    total += seen[i] * flat_dy[i]
-                dw[o, t] += total
+                _copy_row(source, flat_dy.ctypes.data + y * pitch * 4, OW)
+            for first in range(0, dw.shape[1], DOTS):
+                dots(
+                    staged.ctypes.data, places.ctypes.data + first * 8, flat_dy.ctypes.data, pairs,
+                    sums.ctypes.data,
+                )  # fmt: skip
+                for t in range(first, min(first + DOTS, dw.shape[1])):
+                    total = dw[o, t] * 0
+                    for i in range((t - first) * LANES, (t - first + 1) * LANES):
+                        total += sums[i]
+                    dw[o, t] += total

@@ -21,9 +21,10 @@ from protonet.kernels.correlation_plan import Axis, Ints
 
 # Columns of Plan.sources and .targets: where a phase begins in the image, how many values of it
 # there are; where it begins in its staged memory, in values.
-ROW, COLUMN, ROWS, COLUMNS, AT, FIRST_RUN, RUNS = range(7)
+ROW, COLUMN, ROWS, COLUMNS, AT, FIRST_TAP, TAPS = range(7)
 
-SLACK = 128  # values that a tile may read or write past the end
+SLACK = 128  # values that vectors may read or write past the end
+TOGETHER = 3  # taps whose gradients are summed in one pass
 
 
 class Plan(NamedTuple):
@@ -32,9 +33,10 @@ class Plan(NamedTuple):
     Attributes:
         sources: (phases, 7): the row and column of the image where each begins (may be negative),
             rows and columns staged, where in scratch memory.
-        targets: (phases, 7): the same of the targets, and which runs make them.
-        runs: (runs, 3): offset in the weights of a channel, in the staged source, steps.
-        places: (taps,) of the first target phase: where in the staged source each tap begins.
+        targets: (phases, 7): the same of the targets, and which taps make them.
+        taps: (taps, 2): bytes from the first weight of a channel, in the staged source.
+        places: of the first target phase: where in the staged source each tap begins, in bytes;
+            the last one again and again, up to a multiple of TOGETHER.
         source_step, target_step: (2,) from one row and column of a phase to the next, in the image.
         pitch: values of a row of a phase.
         staged, results: values of scratch memory for the source and for one target phase.
@@ -42,7 +44,7 @@ class Plan(NamedTuple):
 
     sources: Ints
     targets: Ints
-    runs: Ints
+    taps: Ints
     places: Ints
     source_step: tuple[int, int]
     target_step: tuple[int, int]
@@ -74,21 +76,21 @@ def make(vertical: Axis, horizontal: Axis) -> Plan:
         sources.append((*start, rows, pitch, len(sources) * plane, 0, 0))
 
     targets: list[tuple[int, ...]] = []
-    runs: list[tuple[int, int, int]] = []
-    places = []
+    table: list[tuple[int, int]] = []
     for f in itertools.product(range(vertical.phases), range(horizontal.phases)):
-        begin = len(runs)
+        begin = len(table)
         for down, across in itertools.product(taps[0][f[0]], taps[1][f[1]]):
             at = (down.phase * steps[1] + across.phase) * plane
             at += (down.shift - first[0]) * pitch + across.shift - first[1]
-            runs.append(((down.k * horizontal.kernel + across.k) * 4, at * 4, 1))
-            places.append(at)
+            table.append(((down.k * horizontal.kernel + across.k) * 4, at * 4))
         size = [-(-(axis.target - f[i]) // axis.phases) for i, axis in enumerate(axes)]
-        targets.append((*f, *size, 0, begin, len(runs) - begin))
+        targets.append((*f, *size, 0, begin, len(table) - begin))
+    places = [at for _, at in table[: targets[0][TAPS]]]
+    places += places[-1:] * (-len(places) % TOGETHER)
     return Plan(
         np.array(sources, np.int64),
         np.array(targets, np.int64),
-        np.array(runs, np.int64).reshape(len(runs), 3),
+        np.array(table, np.int64).reshape(len(table), 2),
         np.array(places, np.int64),
         (steps[0], steps[1]),
         (vertical.phases, horizontal.phases),

@@ -18,11 +18,9 @@ from protonet.kernels.simd import (
     LANES,
     VECTOR_BYTES,
     copy_part,
-    copy_whole,
     tile_14x1,
-    transpose,
-    transpose_part,
 )
+from protonet.kernels.squares import square
 
 # Indices into the numbers of a product. Strides are in values.
 (
@@ -67,23 +65,14 @@ def _pack(
             at = source + ((first + (j if rows > 0 else 0)) * row + k) * 4
             for p in range(0, depth, LANES):
                 steps = min(LANES, depth - p)
-                if rows == LANES and steps == LANES:
-                    transpose(at + p * 4, row * 4, to + p * width * 4, width * 4)
-                else:
-                    transpose_part(
-                        at + p * 4, row * 4, rows, steps, to + p * width * 4, width * 4, LANES
-                    )
+                square(at + p * 4, row * 4, rows, steps, to + p * width * 4, width * 4, LANES)
         return
     for p in range(depth):
         at = b.ctypes.data + ((k + p) * row + first) * 4
         to = packed.ctypes.data + p * width * 4
         for g in range(panels):
             for j in range(g * width, (g + 1) * width, LANES):
-                place = to + (g * (room - width) + j) * 4
-                if columns - j >= LANES:
-                    copy_whole(at + j * 4, place)
-                else:
-                    copy_part(at + j * 4, columns - j, place)
+                copy_part(at + j * 4, columns - j, to + (g * (room - width) + j) * 4)
 
 
 @kernel(
@@ -176,7 +165,7 @@ def transpose_matrix(a: Array, result: Array, lo: int, hi: int) -> None:
     for i in range(lo, hi, LANES):
         for j in range(0, columns, LANES):
             height, width = min(LANES, hi - i), min(LANES, columns - j)
-            transpose_part(
+            square(
                 a.ctypes.data + (i * columns + j) * 4, columns * 4, height, width,
                 result.ctypes.data + (j * rows + i) * 4, rows * 4, height,
             )  # fmt: skip

@@ -17,7 +17,8 @@ from protonet.kernels import simd
 from protonet.kernels.cells import CELLS
 from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.jit import Kernel, kernel
-from protonet.kernels.simd import LANES, VECTOR_BYTES, copy_part, transpose_part
+from protonet.kernels.simd import LANES, VECTOR_BYTES, copy_part
+from protonet.kernels.squares import square
 
 ZERO = np.float32(0)
 
@@ -52,7 +53,7 @@ def pack(
             if transposed:
                 rows = min(LANES, count)
                 for k in range(0, K, LANES):
-                    transpose_part(
+                    square(
                         source + (first * row + k) * 4 if rows > 0 else source, row * 4, rows,
                         min(LANES, K - k), to + k * width * 4, width * 4, LANES,
                     )  # fmt: skip

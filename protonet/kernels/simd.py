@@ -17,7 +17,7 @@ one made in a function.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -94,6 +94,10 @@ class Code:
         numbers = ir.Constant(ir.VectorType(INT32, LANES), list(range(LANES)))
         return self.builder.icmp_signed("<", numbers, self.splat(self.builder.trunc(count, INT32)))
 
+    def if_whole(self, count: Value) -> Any:
+        """Return a context for what is done with all LANES lanes, and else with only ``count``."""
+        return self.builder.if_else(self.builder.icmp_signed(">=", count, number(LANES)))
+
     def load_masked(self, pointer: Value, mask: Value) -> Value:
         """Load the lanes of the mask; the others are zero, and their memory is not touched."""
         kind = ir.FunctionType(VECTOR, [ir.PointerType(), INT32, _MASK, VECTOR])
@@ -101,10 +105,22 @@ class Code:
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
         return self.builder.call(function, [pointer, ir.Constant(INT32, 4), mask, ZEROS])
 
-    def store_masked(self, vector: Value, pointer: Value, mask: Value) -> None:
+    def store_part(self, vector: Value, pointer: Value, count: Value) -> None:
+        """Store the first ``count`` lanes: none if it is below 1, all if it is above LANES."""
+        if cpu.has_masks():
+            self._store_masked(vector, pointer, count)
+            return
+        with self.if_whole(count) as (whole, part):
+            with whole:
+                self.store(vector, pointer)
+            with part, self.builder.if_then(self.builder.icmp_signed(">", count, number(0))):
+                self._store_masked(vector, pointer, count)
+
+    def _store_masked(self, vector: Value, pointer: Value, count: Value) -> None:
         kind = ir.FunctionType(ir.VoidType(), [VECTOR, ir.PointerType(), INT32, _MASK])
         name = f"llvm.masked.store.v{LANES}f32.p0"
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        mask = self.lanes_below(count)
         self.builder.call(function, [vector, pointer, ir.Constant(INT32, 4), mask])
 
 
@@ -256,21 +272,21 @@ def transpose_part(
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
         code = Code(builder)
         source, source_row, rows, columns, target, target_row, lanes = args
-        loaded, kept = code.lanes_below(columns), code.lanes_below(lanes)
-        nothing = ir.Constant(_MASK, [0] * LANES)
+        loaded, nothing = code.lanes_below(columns), ir.Constant(_MASK, [0] * LANES)
 
-        def each(base: Value, stride: Value, count: Value, mask: Value) -> Iterator[Any]:
-            start = code.pointer(base)
-            for i, m in enumerate(code.multiples(stride, LANES)):
-                # A masked access is slow where no memory is mapped, even if no lane is wanted.
-                inside = builder.icmp_signed("<", number(i), count)
-                place = builder.select(inside, code.offset(start, m), start)
-                yield place, builder.select(inside, mask, nothing)
+        def inside(i: int, count: Value, there: Value, otherwise: Value) -> Value:
+            return builder.select(builder.icmp_signed("<", number(i), count), there, otherwise)
 
-        square = [code.load_masked(p, mask) for p, mask in each(source, source_row, rows, loaded)]
-        square = _emit_transpose(code, square)
-        for vector, (p, mask) in zip(square, each(target, target_row, columns, kept), strict=True):
-            code.store_masked(vector, p, mask)
+        square, start = [], code.pointer(source)
+        for i, m in enumerate(code.multiples(source_row, LANES)):
+            # A masked access is slow where no memory is mapped, even if no lane is wanted.
+            place = inside(i, rows, code.offset(start, m), start)
+            square.append(code.load_masked(place, inside(i, rows, loaded, nothing)))
+        start = code.pointer(target)
+        multiples = code.multiples(target_row, LANES)
+        for i, (vector, m) in enumerate(zip(_emit_transpose(code, square), multiples, strict=True)):
+            place = inside(i, columns, code.offset(start, m), start)
+            code.store_part(vector, place, inside(i, columns, lanes, number(0)))
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 7), emit
@@ -283,26 +299,17 @@ def copy_part(context: Any, source: Value, count: Value, target: Value) -> Any:
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
         code = Code(builder)
         source, count, target = args
-        # Where nothing is wanted of the source it may not even be there: slow to find out.
-        wanted = builder.icmp_signed(">", count, number(0))
-        place = builder.select(wanted, code.pointer(source), code.pointer(target))
-        code.store(code.load_masked(place, code.lanes_below(count)), code.pointer(target))
+        with code.if_whole(count) as (whole, part):
+            with whole:
+                code.store(code.load(code.pointer(source)), code.pointer(target))
+            with part:
+                # Where nothing is wanted of the source it may not even be there: slow to find out.
+                wanted = builder.icmp_signed(">", count, number(0))
+                place = builder.select(wanted, code.pointer(source), code.pointer(target))
+                code.store(code.load_masked(place, code.lanes_below(count)), code.pointer(target))
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 3), emit
-
-
-@intrinsic
-def copy_whole(context: Any, source: Value, target: Value) -> Any:
-    """Write LANES values of source."""
-
-    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        code = Code(builder)
-        source, target = args
-        code.store(code.load(code.pointer(source)), code.pointer(target))
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 2), emit
 
 
 @intrinsic
@@ -312,8 +319,7 @@ def store_part(context: Any, source: Value, count: Value, target: Value) -> Any:
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
         code = Code(builder)
         source, count, target = args
-        vector = code.load(code.pointer(source))
-        code.store_masked(vector, code.pointer(target), code.lanes_below(count))
+        code.store_part(code.load(code.pointer(source)), code.pointer(target), count)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 3), emit

@@ -76,10 +76,8 @@ def _emit_largest(builder: Any, args: Sequence[Value], stride: int, whole: bool)
         code.store(best, code.pointer(y))
         builder.store(where, code.pointer(mask), align=4)
     else:
-        kept = code.lanes_below(count)
-        code.store_masked(best, code.pointer(y), kept)
-        bits = builder.bitcast(where, VECTOR)
-        code.store_masked(bits, code.pointer(mask), kept)
+        code.store_part(best, code.pointer(y), count)
+        code.store_part(builder.bitcast(where, VECTOR), code.pointer(mask), count)
 
 
 def _make_largest(stride: int, whole: bool) -> Any:
@@ -139,7 +137,7 @@ def _emit_squares(builder: Any, args: Sequence[Value], whole: bool) -> None:
         if whole:
             code.store(vector, code.pointer(to))
         else:
-            code.store_masked(vector, code.pointer(to), code.lanes_below(count))
+            code.store_part(vector, code.pointer(to), count)
 
 
 def _emit_spread_squares(builder: Any, args: Sequence[Value], whole: bool) -> None:
@@ -174,7 +172,7 @@ def _emit_spread_squares(builder: Any, args: Sequence[Value], whole: bool) -> No
                 code.store(vector, to)
             else:
                 left = builder.sub(builder.mul(count, number(2)), number(part * LANES))
-                code.store_masked(vector, to, code.lanes_below(left))
+                code.store_part(vector, to, left)
         if down == 0:
             row, places = code.offset(row, row_bytes), builder.add(places, code.splat(columns))
 

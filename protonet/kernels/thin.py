@@ -9,7 +9,6 @@ from protonet.kernels.simd import (
     LANES,
     VECTOR_BYTES,
     copy_part,
-    copy_whole,
     expect_read_later,
     tile_14x1,
 )
@@ -83,10 +82,7 @@ def _lay(source: int, row_bytes: int, depth: int, target: int) -> None:
     for i in range(ROWS):
         at, to = source + i * row_bytes, target + i * SPAN * 4
         for j in range(0, depth, LANES):
-            if depth - j >= LANES:
-                copy_whole(at + j * 4, to + j * 4)
-            else:
-                copy_part(at + j * 4, depth - j, to + j * 4)
+            copy_part(at + j * 4, depth - j, to + j * 4)
 
 
 @kernel(

@@ -34,6 +34,7 @@ CASES = {
     "depthwise_dilated": Case(2, 3, (11, 12), 6, (3, 2), (2, 3), (2, 1), (2, 3), 3),
     "depthwise_sparse": Case(3, 4, (13, 17), 4, (2, 1), (3, 4), group=4),
     "depthwise_wide": Case(1, 5, (6, 140), 5, (5, 7), pad=(2, 3), group=5),
+    "depthwise_wide_strided": Case(2, 3, (9, 141), 3, (3, 4), (1, 2), (1, 1), group=3),
     "depthwise_padding": Case(2, 3, (2, 3), 3, (3, 3), (1, 2), (4, 5), group=3),
     "groups": Case(3, 32, (13, 12), 48, (5, 3), pad=(2, 1), group=2),
     "kernel_is_image": Case(3, 19, (4, 6), 21, (4, 6)),
