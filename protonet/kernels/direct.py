@@ -13,7 +13,7 @@ import numpy as np
 from protonet.blob import Array
 from protonet.kernels import correlation_plan, cpu, scratch, threads, weight_gradient_plan
 from protonet.kernels.copies import in_a_row
-from protonet.kernels.correlation_plan import CHANNEL_BLOCKS, Axis, Layout, Plan, Shape
+from protonet.kernels.correlation_plan import CHANNEL_BLOCKS, PARTS, Axis, Layout, Plan, Shape
 from protonet.kernels.finish import PLAIN, Finish, Values
 from protonet.kernels.pooling import Mask
 from protonet.kernels.weight_gradient_plan import BLOCKS, Geometry
@@ -109,6 +109,7 @@ class Direct:
             *in_a_row(target), NOWHERE if mask is None else mask.reshape(-1),
             scratch.each("staged", plan.scratch), plan.numbers,
             plan.rows, plan.tiles, plan.chunks, plan.bands, plan.classes, plan.runs,
+            whole=bool(plan.numbers[PARTS] > 1),  # each call would stage the source again
         )  # fmt: skip
 
     @functools.cached_property
@@ -207,6 +208,7 @@ class DirectSums:
             scratch.each("staged", plan.scratch),
             scratch.each("runs", 2 * plan.runs).view(np.int64),
             plan.numbers, plan.bands, plan.strips, plan.parts,
+            whole=parts == 1,  # each call would stage x again
         )  # fmt: skip
         threads.share(
             weight_gradient.add_sums, outputs,

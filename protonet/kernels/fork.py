@@ -1,9 +1,12 @@
 """Handing parts of a loop to helper threads without Python: Numba intrinsics, the helpers' loop.
 
 The caller of a shared kernel writes the arguments and the address of the code to the board (see
-board.py), posts a part to each helper, does part 0, and takes back what no helper has begun.
-Neither side needs the interpreter's lock meanwhile: while a helper is awake that takes less than
-a microsecond, where waking a thread takes thirty.
+board.py), lays a part of the loop into each box, some pieces of it, and goes to work as the helpers
+do. A thread takes pieces from the front of its own part, half of what is left each time; when there
+are none it takes them from the ends of the others' parts. So all end at about the same time, also
+where processors are not equally fast or have other things to do, and a thread mostly meets its own
+data. Neither side needs the interpreter's lock meanwhile: while a helper is awake that takes less
+than a microsecond, where waking a thread takes thirty.
 
 Imports Numba: import it when needed.
 """
@@ -11,7 +14,7 @@ Imports Numba: import it when needed.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -27,12 +30,15 @@ from protonet.kernels.board import (
     CALLED,
     CODE,
     ENDED,
-    FROM,
     IDLE,
+    LEFT,
+    PARTS,
+    PIECES,
     POSTED,
     STATE,
+    STEP,
     TAKEN,
-    TO,
+    TOTAL,
 )
 from protonet.kernels.jit import kernel, optimized_by_caller
 
@@ -76,6 +82,62 @@ def _emit_pause(builder: Any) -> None:
         kind = ir.FunctionType(_VOID, [])
         pause = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause")
         builder.call(pause, [])
+
+
+def _emit_cut(builder: Any, piece: Value, total: Value, step: Value, pieces: Value) -> Value:
+    """Return where in the loop a piece begins: no piece is empty that has a step to itself."""
+    steps = builder.udiv(builder.add(total, builder.sub(step, _int(1))), step)
+    start = builder.mul(builder.udiv(builder.mul(steps, piece), pieces), step)
+    return builder.select(builder.icmp_signed("<", start, total), start, total)
+
+
+def _emit_post(builder: Any, board: Value, pieces: Value, parts: Value) -> None:
+    """Lay the pieces of the parts into the boxes, then tell the helpers that look."""
+    with cgutils.for_range(builder, parts) as loop:
+        bounds = [
+            builder.udiv(builder.mul(pieces, part), parts)
+            for part in (loop.index, builder.add(loop.index, _int(1)))
+        ]
+        left = builder.or_(bounds[0], builder.shl(bounds[1], _int(32)))
+        builder.store(left, _word(builder, _box(builder, board, loop.index), LEFT), align=8)
+    with cgutils.for_range(builder, parts, start=_int(1)) as loop:
+        _emit_exchange(builder, _box(builder, board, loop.index), _int(IDLE), _int(POSTED))
+
+
+def _emit_work(
+    builder: Any, board: Value, worker: Value, parts: Value, do: Callable[[Value, Value], None]
+) -> None:
+    """Take pieces and do them, until none is left in any of the parts' boxes.
+
+    Args:
+        do: emits the pieces from one to before another.
+    """
+    with cgutils.for_range(builder, parts) as loop:
+        own = builder.icmp_signed("==", loop.index, _int(0))
+        part = builder.urem(builder.add(worker, loop.index), parts)
+        place = _word(builder, _box(builder, board, part), LEFT)
+        look, take, work, after = (
+            builder.append_basic_block(name) for name in ("look", "take", "work", "after")
+        )
+        builder.branch(look)
+        builder.position_at_end(look)
+        there = builder.load_atomic(place, "acquire", 8)
+        first, last = builder.and_(there, _int(2**32 - 1)), builder.lshr(there, _int(32))
+        builder.cbranch(builder.icmp_signed("<", first, last), take, after)
+        builder.position_at_end(take)
+        left = builder.sub(last, first)
+        count = builder.lshr(builder.add(left, _int(1)), _int(1))
+        rest = builder.sub(last, count)
+        begin = builder.select(own, first, rest)
+        end = builder.add(begin, count)
+        first, last = builder.select(own, end, first), builder.select(own, last, rest)
+        new = builder.or_(first, builder.shl(last, _int(32)))
+        taken = builder.extract_value(builder.cmpxchg(place, there, new, "seq_cst"), 1)
+        builder.cbranch(taken, work, look)
+        builder.position_at_end(work)
+        do(begin, end)
+        builder.branch(look)
+        builder.position_at_end(after)
 
 
 def _emit_wait(builder: Any, board: Value, parts: Value) -> Value:
@@ -132,15 +194,22 @@ def exchange(context: Any, box: Value, old: Value, new: Value) -> Any:
 
 
 @intrinsic
-def do_part(context: Any, board: Value, box: Value, worker: Value) -> Any:
-    """Do the part that a box names of the job on the board; then the box says ENDED."""
+def take_part(context: Any, board: Value, box: Value, worker: Value) -> Any:
+    """Do pieces of the job on the board until none is left; then the box says ENDED."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
         board, box, worker = args
-        bounds = [builder.load(_word(builder, box, at), align=8) for at in (FROM, TO)]
-        code = builder.load(_word(builder, board, CODE), align=8)
+        code, total, step, pieces, parts = (
+            builder.load(_word(builder, board, at), align=8)
+            for at in (CODE, TOTAL, STEP, PIECES, PARTS)
+        )
         block = builder.add(board, _int(ARGUMENTS))
-        builder.call(builder.inttoptr(code, _PART.as_pointer()), [block, *bounds, worker])
+
+        def do(begin: Value, end: Value) -> None:
+            bounds = [_emit_cut(builder, piece, total, step, pieces) for piece in (begin, end)]
+            builder.call(builder.inttoptr(code, _PART.as_pointer()), [block, *bounds, worker])
+
+        _emit_work(builder, board, worker, parts, do)
         builder.store_atomic(_int(ENDED), _word(builder, box, STATE), "release", 8)
         return context.get_dummy_value()
 
@@ -155,7 +224,7 @@ def change(box: int, old: int, new: int) -> bool:
 
 @kernel("void(int64, int64, int64, int64)")
 def serve(board: int, box: int, worker: int, patience: int) -> None:
-    """Do the parts that are posted; return, the box ASLEEP, when called or when nothing comes.
+    """Help with what is posted; return, the box ASLEEP, when called or when nothing comes.
 
     Args:
         patience: how many looks at the box to wait for the next part.
@@ -164,7 +233,7 @@ def serve(board: int, box: int, worker: int, patience: int) -> None:
     while True:
         state = look(box)
         if state == POSTED and exchange(box, POSTED, TAKEN):
-            do_part(board, box, worker)
+            take_part(board, box, worker)
             left = patience
         elif state == CALLED and exchange(box, CALLED, ASLEEP):
             return
@@ -182,12 +251,13 @@ def ended(board: int, parts: int) -> bool:
 
 @intrinsic
 def fork(
-    context: Any, inner: Value, given: Value, total: Value, step: Value, parts: Value, board: Value
-) -> Any:
+    context: Any, inner: Value, given: Value, total: Value, step: Value, pieces: Value,
+    parts: Value, board: Value,
+) -> Any:  # fmt: skip
     """Call ``inner(*given, lo, hi)``, or ``(*given, lo, hi, worker)``, for parts of range(total).
 
-    Parts begin at multiples of ``step``. Part i is for worker i and uses its memory, whoever does
-    it. Returns whether all parts are done; if not, helpers need longer, see :func:`ended`.
+    Pieces begin at multiples of ``step``; each of the parts has at least one. Returns whether all
+    are done; if not, helpers need longer, see :func:`ended`.
     """
     bounds = inner.dispatcher.py_func.__code__.co_argcount - len(given.types)
     kinds = (*given.types, *[types.int64] * bounds)
@@ -195,7 +265,7 @@ def fork(
         inner.dispatcher.compile(kinds)
 
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        _, given, total, step, parts, board = args
+        _, given, total, step, pieces, parts, board = args
         compiled = inner.dispatcher.overloads[kinds]
         context.add_linking_libs([compiled.library])
         values = [
@@ -212,35 +282,25 @@ def fork(
         for place, value in zip(_places(builder, given, block), values, strict=True):
             builder.store(value, place)
 
-        def cut(part: Value) -> tuple[Value, Value]:
-            following = builder.add(part, _int(1))
-            cuts = []
-            for i in (part, following):
-                share = builder.udiv(builder.mul(total, i), parts)
-                cuts.append(builder.mul(builder.udiv(share, step), step))
-            last = builder.icmp_signed("==", following, parts)
-            return cuts[0], builder.select(last, total, cuts[1])
+        def call(begin: Value, end: Value) -> None:
+            bounds = [_emit_cut(builder, piece, total, step, pieces) for piece in (begin, end)]
+            builder.call(do, [given, *bounds, _int(0)])
 
-        def box(part: Value) -> Value:
-            return _box(builder, board, part)
-
-        with builder.if_then(several):
-            code = builder.ptrtoint(do, _INT64)
-            builder.store(code, _word(builder, board, CODE), align=8)
-            with cgutils.for_range(builder, parts, start=_int(1)) as loop:
-                lo, hi = cut(loop.index)
-                builder.store(lo, _word(builder, box(loop.index), FROM), align=8)
-                builder.store(hi, _word(builder, box(loop.index), TO), align=8)
-                _emit_exchange(builder, box(loop.index), _int(IDLE), _int(POSTED))
-        with cgutils.for_range(builder, parts) as loop:
-            # The caller's own box is always asleep.
-            back = _emit_exchange(builder, box(loop.index), _int(POSTED), _int(IDLE))
-            asleep = builder.icmp_signed("==", _emit_state(builder, box(loop.index)), _int(ASLEEP))
-            with builder.if_then(builder.or_(back, asleep)):
-                builder.call(do, [given, *cut(loop.index), loop.index])
+        with builder.if_else(several) as (shared, alone):
+            with shared:
+                words = {CODE: builder.ptrtoint(do, _INT64), TOTAL: total, STEP: step}
+                for at, value in (words | {PIECES: pieces, PARTS: parts}).items():
+                    builder.store(value, _word(builder, board, at), align=8)
+                _emit_post(builder, board, pieces, parts)
+                _emit_work(builder, board, _int(0), parts, call)
+                with cgutils.for_range(builder, parts, start=_int(1)) as loop:
+                    box = _box(builder, board, loop.index)
+                    _emit_exchange(builder, box, _int(POSTED), _int(IDLE))
+            with alone:
+                builder.call(do, [given, _int(0), total, _int(0)])
         return _emit_wait(builder, board, parts)
 
-    return types.boolean(inner, given, *[types.int64] * 4), emit
+    return types.boolean(inner, given, *[types.int64] * 5), emit
 
 
 def _not_counted(context: Any, builder: Any, kind: Any, value: Value) -> Value:

@@ -75,8 +75,10 @@ def multiply(
         added = np.zeros(N, np.float32) if bias is None else bias
         times = thin.times_transposed if trans_b else thin.times
         threads.share(
-            times, N, a, b, c, added, keep, grain=max(64, -(-THIN_WORK // max(1, M * K)) // 64 * 64)
-        )
+            times, N, a, b, c, added, keep,
+            grain=max(64, -(-THIN_WORK // max(1, M * K)) // 64 * 64),
+            whole=not trans_b,  # a part is of all rows of b: they had better be long
+        )  # fmt: skip
         return
     if cpu.lanes() >= M and trans_b and not trans_a and N >= NARROW[0] and b.size >= LARGE_B:
         _multiply_by_lanes(a, b, c, keep, bias)

@@ -193,7 +193,7 @@ class Kernel:
             with np.errstate(all="ignore"):  # as compiled code does
                 if not self._shared:
                     return function(*args)
-                *given, total, _step, _parts, _board = args
+                *given, total, _step, _pieces, _parts, _board = args
                 part = (0, total, 0)[:bounds]
                 if not self._in_turns:
                     return function(*given, *part)
@@ -226,7 +226,7 @@ def _bounds(function: Callable[..., Any]) -> int:
 def _forking(
     function: Callable[..., Any], inner: Any, signature: str, in_turns: bool
 ) -> tuple[types.FunctionType, Any]:
-    """Return a function (..., total, step, parts, board) that shares out ``inner``, and its types.
+    """Return a function (..., total, step, pieces, parts, board) that shares out inner; its types.
 
     With ``in_turns`` it has (start, end) for the turn, shares out these one after the other, and
     returns the next one; minus that if helpers are still at work on the last one.
@@ -244,7 +244,7 @@ def _forking(
     kinds, _ = sigutils.normalize_signature(signature)
     given = kinds[: len(kinds) - _bounds(function)]
     names = function.__code__.co_varnames[: len(given)]
-    listed, rest = ", ".join(names), "_total, _step, _parts, _board"
+    listed, rest = ", ".join(names), "_total, _step, _pieces, _parts, _board"
     source = f"def made({listed}, {rest}): return _fork(_inner, ({listed},), {rest})"
     result: Any = numba.types.boolean
     if in_turns:
@@ -263,7 +263,7 @@ def _forking(
     made: Any = scope["made"]
     made.__name__, made.__qualname__ = function.__name__, function.__qualname__
     made.__module__ = function.__module__
-    return made, result(*given, *[numba.types.int64] * 4)
+    return made, result(*given, *[numba.types.int64] * 5)
 
 
 def kernel(

@@ -109,6 +109,7 @@ def _share_streams(
         kernel, blocks, packed, z, *arrays,
         scratch.each("rows", count * depth), scratch.each("sums", count * width), _runs(), width,
         grain=max(1, BLOCK_WORK // max(1, w.size * T * rows)),
+        whole=True,
     )  # fmt: skip
 
 

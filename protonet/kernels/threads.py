@@ -28,6 +28,7 @@ Task = Callable[[int, int, int], None]
 
 LINE = 16  # float32 values of a cache line
 MOST = 1024  # threads
+PIECES = 8  # of a part, at most, that another thread can take
 FEW = 50  # interrupts of what must be done nevertheless; more, and it is not interrupted but broken
 PATIENCE = 20_000  # looks for the next part before a helper sleeps: about half a millisecond
 
@@ -226,17 +227,24 @@ def _step(grain: int) -> int:
     return LINE if grain % LINE == 0 else 1
 
 
-def share(kernel: Kernel, total: int, *args: Any, grain: int = 1, step: int = 0) -> None:
+def share(
+    kernel: Kernel, total: int, *args: Any, grain: int = 1, step: int = 0, whole: bool = False
+) -> None:
     """Call a shared kernel as ``kernel(*args, lo, hi)`` for parts that cover ``range(total)``.
 
     Parts are as :func:`run` cuts them, with boundaries at multiples of ``step`` if that is given.
-    A thread that does not get to run leaves its part to the caller.
+    A thread that has done its own part helps with the others, piece by piece: with what is left
+    of it, and with all of it if the other thread does not get to run.
+
+    Args:
+        whole: parts are not cut into pieces, because each call of the kernel costs something.
     """
     step = step or _step(grain)
     do = kernel.compile()
 
     def in_parts(parts: int) -> bool:
-        return bool(do(*args, total, step, parts, _board.address))
+        most = min(parts * (1 if whole else PIECES), total // grain, -(-total // step))
+        return bool(do(*args, total, step, max(parts, most), parts, _board.address))
 
     _with_workers(in_parts, total, grain, step)
 
@@ -244,14 +252,14 @@ def share(kernel: Kernel, total: int, *args: Any, grain: int = 1, step: int = 0)
 def share_in_turns(kernel: Kernel, turns: int, total: int, *args: Any, grain: int = 1) -> None:
     """Call a kernel that is shared in turns as ``kernel(*args, turn, lo, hi)``, turn by turn.
 
-    Each is cut as :func:`share` does, and begins when all of the one before it is done.
+    Each is cut in parts as :func:`share` does, and begins when all of the one before it is done.
     """
     do = kernel.compile()
 
     def in_parts(parts: int) -> bool:
         turn = 0
         while turn < turns:
-            turn = do(*args, turn, turns, total, 1, parts, _board.address)
+            turn = do(*args, turn, turns, total, 1, parts, parts, _board.address)
             if turn < 0:  # helpers are still at work
                 turn = -turn
                 _insist(lambda: _ended(parts))

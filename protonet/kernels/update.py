@@ -34,8 +34,8 @@ def _scale(a: Array, factor: float, lo: int, hi: int) -> None:
 
 @kernel("void(int32[::1], int32[:,::1], int64, int64, int64)", shared=True)
 def _largest_bits(bits: Any, largest: Any, lo: int, hi: int, worker: int) -> None:
-    """Write the largest of these values, without their signs, to the worker's row."""
-    part, found = bits[lo:hi], np.int32(0)
+    """Have in the worker's row the largest of all its values, without their signs."""
+    part, found = bits[lo:hi], largest[worker, 0]
     for i in range(part.size):
         found = max(found, part[i] & np.int32(0x7FFFFFFF))
     largest[worker, 0] = found

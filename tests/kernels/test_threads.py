@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -41,52 +42,91 @@ def test_parts_cover_everything_once(count: int, total: int, grain: int) -> None
 
 
 @kernel("void(int64[:, ::1], float32, int64, int64, int64)", shared=True)
-def note(parts: Any, factor: float, lo: int, hi: int, worker: int) -> None:
-    """Note in parts[worker] what the part was, and how often it was done."""
-    parts[worker, 0] += 1
-    parts[worker, 1] = lo
-    parts[worker, 2] = hi
-    parts[worker, 3] = factor * (hi - lo)
+def note(done: Any, factor: float, lo: int, hi: int, worker: int) -> None:
+    """Note in done[0] how often each index was done, in done[1] where calls began.
+
+    In row 2 + worker, whether that worker was here, and factor times what it has done.
+    """
+    for i in range(lo, hi):
+        done[0, i] += 1
+    done[1, lo] += 1
+    done[2 + worker, 0] = 1
+    done[2 + worker, 1] += factor * (hi - lo)
+
+
+def notes(total: int, workers: int = 5) -> Any:
+    return np.zeros((2 + workers, max(total, 16)), np.int64)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 @pytest.mark.parametrize("total", [0, 1, 4, 17, 64, 1000])
 @pytest.mark.parametrize(("grain", "step"), [(1, 0), (4, 0), (16, 0), (1, 3), (5, 7)])
-def test_a_shared_kernel_does_every_part_once(
-    count: int, total: int, grain: int, step: int
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_shared_kernel_does_everything_once(
+    count: int, total: int, grain: int, step: int, whole: bool
 ) -> None:
     threads.set_count(count)
+    boundary = step or (16 if grain % 16 == 0 else 1)
+    parts = max(1, min(count, total // grain, -(-total // boundary)))
+    most = max(parts, min(parts * threads.PIECES, total // grain, -(-total // boundary)))
     for _ in range(20):
-        parts = np.zeros((8, 4), np.int64)
-        threads.share(note, total, parts, 2.0, grain=grain, step=step)
-        done = sorted((lo, hi) for times, lo, hi, _ in parts if times)
-        assert set(parts[:, 0]) <= {0, 1}
-        assert [i for lo, hi in done for i in range(lo, hi)] == list(range(total))
-        boundary = step or (16 if grain % 16 == 0 else 1)
-        assert all(lo % boundary == 0 for lo, _ in done)
-        assert sum(parts[:, 3]) == 2 * total
-    assert len(done) == max(1, min(count, total // grain, -(-total // boundary))) * (total > 0)
+        done = notes(total)
+        threads.share(note, total, done, 2.0, grain=grain, step=step, whole=whole)
+        assert done[0].tolist() == [1] * total + [0] * (done.shape[1] - total)
+        begun = np.flatnonzero(done[1]).tolist()
+        assert all(lo % boundary == 0 for lo in begun)
+        assert (total > 0) <= len(begun) <= (parts if whole else most) * (total > 0)
+        least = grain if boundary == 1 else boundary
+        assert all(hi - lo >= least for lo, hi in itertools.pairwise(begun))
+        assert sum(done[2:, 1]) == 2 * total
+        assert not done[2 + count :].any()
 
 
 @kernel("void(int64[:, ::1], int64, int64, int64, int64)", shared=True)
-def work(parts: Any, rounds: int, lo: int, hi: int, worker: int) -> None:
-    """Count in parts[worker] how often it was done, after so many rounds of work."""
-    value = lo
-    for i in range(rounds):
-        value = (value * 1664525 + i) & 0xFFFFFFFF
-    parts[worker, 0] += 1
-    parts[worker, 1] = value
+def work(done: Any, rounds: int, lo: int, hi: int, worker: int) -> None:
+    """Count in done[0] how often each index was done, each with so many rounds of work."""
+    for i in range(lo, hi):
+        value = i
+        for j in range(rounds):
+            value = (value * 1664525 + j) & 0xFFFFFFFF
+        done[0, i] += 1
+        done[1, i] = value
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_no_part_is_lost_or_done_twice(count: int) -> None:
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_no_piece_is_lost_or_done_twice(count: int, pieces: int) -> None:
     """However the ends of the parts fall: helpers end before, with and after the caller."""
     threads.set_count(count)
     rng = np.random.default_rng(count)
-    for rounds in rng.integers(0, 3000, 20_000).tolist():
-        parts = np.zeros((count, 16), np.int64)
-        threads.share(work, count, parts, rounds)
-        assert parts[:, 0].tolist() == [1] * count
+    total = count * pieces
+    for rounds in rng.integers(0, 3000 // pieces, 10_000).tolist():
+        done = np.zeros((2, total), np.int64)
+        threads.share(work, total, done, rounds)
+        assert done[0].tolist() == [1] * total
+
+
+@kernel("void(int64[:, ::1], int64, int64, int64, int64)", shared=True)
+def slow_at_the_end(done: Any, rounds: int, lo: int, hi: int, worker: int) -> None:
+    """Count in done[worker] what it did; the second half takes long."""
+    for i in range(lo, hi):
+        value = i
+        for j in range(rounds if i >= done.shape[1] // 2 else 1):
+            value = (value * 1664525 + j) & 0xFFFFFFFF
+        done[worker, i] += 1
+        done[2, i] = value
+
+
+@pytest.mark.skipif(placement.available() < 2, reason="needs two processors")
+def test_a_thread_that_is_done_helps_the_other() -> None:
+    threads.set_count(2)
+    for _ in range(50):
+        done = np.zeros((3, 64), np.int64)
+        threads.share(slow_at_the_end, 64, done, 100_000)
+        assert (done[0] + done[1]).tolist() == [1] * 64
+        if done[0, 32:].any() and done[1, 32:].any():
+            return
+    raise AssertionError("one thread has done all that takes long, in each of 50 calls")
 
 
 @kernel("void(int64[:, ::1], int64, int64, int64, int64, int64)", shared=True, in_turns=True)
@@ -120,7 +160,7 @@ def test_turns_in_plain_python() -> None:
     threads.share_in_turns(shift, 3, 5, rows, 0)
     plain = shift._as_python(shift._function, {})
     again = np.zeros_like(rows)
-    assert plain(again, 0, 0, 3, 5, 1, 1, 0) == 3
+    assert plain(again, 0, 0, 3, 5, 1, 1, 1, 0) == 3
     np.testing.assert_array_equal(again, rows)
 
 
@@ -133,16 +173,17 @@ def test_the_caller_takes_back_what_a_helper_does_not_begin(
     monkeypatch.setattr(threads._Worker, "wake", lambda self, caller: None)
     threads._board.set_state(1, IDLE)
     try:
-        parts = np.zeros((2, 4), np.int64)
-        threads.share(note, 10, parts, 1.0)
-        assert parts[:, :3].tolist() == [[1, 0, 5], [1, 5, 10]]
+        done = notes(10)
+        threads.share(note, 10, done, 1.0)
+        assert done[0, :10].tolist() == [1] * 10
+        assert done[2:, 1].tolist() == [10, 0, 0, 0, 0]
     finally:
         threads._board.set_state(1, ASLEEP)
 
 
 def test_helpers_sleep_when_there_is_nothing_to_do() -> None:
     threads.set_count(2)
-    threads.share(note, 10, np.zeros((2, 4), np.int64), 1.0)
+    threads.share(note, 10, notes(10), 1.0)
     _until_asleep()
 
 
@@ -158,17 +199,17 @@ def _until_asleep() -> None:
 def test_python_and_kernels_take_turns() -> None:
     threads.set_count(3)
     done: list[int] = []
-    parts = np.zeros((3, 4), np.int64)
+    noted = notes(9)
     for _ in range(50):
-        threads.share(note, 9, parts, 1.0)
+        threads.share(note, 9, noted, 1.0)
         threads.run(3, lambda lo, hi, worker: done.append(lo))
     assert sorted(done) == sorted([0, 1, 2] * 50)
-    assert parts[:, :3].tolist() == [[50, 0, 3], [50, 3, 6], [50, 6, 9]]
+    assert noted[0, :9].tolist() == [50] * 9
 
 
 def test_another_thread_does_its_loop_alone() -> None:
     threads.set_count(2)
-    results = np.zeros((2, 8, 4), np.int64)
+    results = [notes(10), notes(10)]
 
     def work(which: int) -> None:
         for _ in range(2000):
@@ -179,9 +220,8 @@ def test_another_thread_does_its_loop_alone() -> None:
         caller.start()
     for caller in callers:
         caller.join()
-    for parts in results:  # the whole by worker 0, or two halves
-        halves = parts[1, 0]
-        assert parts[0, 0] == 2000 and 0 <= halves <= 2000
+    for done in results:
+        assert done[0, :10].tolist() == [2000] * 10
 
 
 def test_an_error_is_raised_after_all_have_ended() -> None:
