@@ -14,7 +14,7 @@ Imports Numba: import it when needed.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -23,6 +23,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic as _numba_intrinsic
 
 from protonet.kernels.board import (
+    ABOVE,
     ARGUMENTS,
     ASLEEP,
     BOX_BYTES,
@@ -31,6 +32,7 @@ from protonet.kernels.board import (
     CODE,
     ENDED,
     IDLE,
+    LEAD,
     LEFT,
     PARTS,
     PIECES,
@@ -47,6 +49,7 @@ PATIENCE = 2000  # looks at helpers that are still at work, before others get th
 _INT64, _VOID = ir.IntType(64), ir.VoidType()
 _PART = ir.FunctionType(_VOID, [_INT64] * 4)
 _HAS_PAUSE = platform.machine().lower() in ("x86_64", "amd64")
+_LEAD = types.boolean(*[types.int64] * 5)
 
 Value = Any  # of llvmlite's IR
 intrinsic: Any = _numba_intrinsic
@@ -56,170 +59,146 @@ def _int(value: int) -> Value:
     return ir.Constant(_INT64, value)
 
 
-def _word(builder: Any, base: Value, offset: int) -> Value:
+def _word(builder: Any, address: Value, offset: int = 0) -> Value:
     """Return a pointer to the word so many bytes from an address."""
-    return builder.inttoptr(builder.add(base, _int(offset)), _INT64.as_pointer())
-
-
-def _emit_exchange(builder: Any, box: Value, old: Value, new: Value) -> Value:
-    """Write ``new`` into a box where there is ``old``; return whether there was."""
-    return builder.extract_value(
-        builder.cmpxchg(_word(builder, box, STATE), old, new, "seq_cst"), 1
-    )
-
-
-def _emit_state(builder: Any, box: Value) -> Value:
-    return builder.load_atomic(_word(builder, box, STATE), "acquire", 8)
-
-
-def _box(builder: Any, board: Value, part: Value) -> Value:
-    return builder.add(board, builder.add(_int(BOXES), builder.mul(part, _int(BOX_BYTES))))
-
-
-def _emit_pause(builder: Any) -> None:
-    """Spare the other threads of the processor for a moment, where it has a word for that."""
-    if _HAS_PAUSE:
-        kind = ir.FunctionType(_VOID, [])
-        pause = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause")
-        builder.call(pause, [])
-
-
-def _emit_cut(builder: Any, piece: Value, total: Value, step: Value, pieces: Value) -> Value:
-    """Return where in the loop a piece begins: no piece is empty that has a step to itself."""
-    steps = builder.udiv(builder.add(total, builder.sub(step, _int(1))), step)
-    start = builder.mul(builder.udiv(builder.mul(steps, piece), pieces), step)
-    return builder.select(builder.icmp_signed("<", start, total), start, total)
-
-
-def _emit_post(builder: Any, board: Value, pieces: Value, parts: Value) -> None:
-    """Lay the pieces of the parts into the boxes, then tell the helpers that look."""
-    with cgutils.for_range(builder, parts) as loop:
-        bounds = [
-            builder.udiv(builder.mul(pieces, part), parts)
-            for part in (loop.index, builder.add(loop.index, _int(1)))
-        ]
-        left = builder.or_(bounds[0], builder.shl(bounds[1], _int(32)))
-        builder.store(left, _word(builder, _box(builder, board, loop.index), LEFT), align=8)
-    with cgutils.for_range(builder, parts, start=_int(1)) as loop:
-        _emit_exchange(builder, _box(builder, board, loop.index), _int(IDLE), _int(POSTED))
-
-
-def _emit_work(
-    builder: Any, board: Value, worker: Value, parts: Value, do: Callable[[Value, Value], None]
-) -> None:
-    """Take pieces and do them, until none is left in any of the parts' boxes.
-
-    Args:
-        do: emits the pieces from one to before another.
-    """
-    with cgutils.for_range(builder, parts) as loop:
-        own = builder.icmp_signed("==", loop.index, _int(0))
-        part = builder.urem(builder.add(worker, loop.index), parts)
-        place = _word(builder, _box(builder, board, part), LEFT)
-        look, take, work, after = (
-            builder.append_basic_block(name) for name in ("look", "take", "work", "after")
-        )
-        builder.branch(look)
-        builder.position_at_end(look)
-        there = builder.load_atomic(place, "acquire", 8)
-        first, last = builder.and_(there, _int(2**32 - 1)), builder.lshr(there, _int(32))
-        builder.cbranch(builder.icmp_signed("<", first, last), take, after)
-        builder.position_at_end(take)
-        left = builder.sub(last, first)
-        count = builder.lshr(builder.add(left, _int(1)), _int(1))
-        rest = builder.sub(last, count)
-        begin = builder.select(own, first, rest)
-        end = builder.add(begin, count)
-        first, last = builder.select(own, end, first), builder.select(own, last, rest)
-        new = builder.or_(first, builder.shl(last, _int(32)))
-        taken = builder.extract_value(builder.cmpxchg(place, there, new, "seq_cst"), 1)
-        builder.cbranch(taken, work, look)
-        builder.position_at_end(work)
-        do(begin, end)
-        builder.branch(look)
-        builder.position_at_end(after)
-
-
-def _emit_wait(builder: Any, board: Value, parts: Value) -> Value:
-    """Look at helpers until none works, or patience ends; take notice of what they have ended."""
-    working = cgutils.alloca_once_value(builder, _int(0))
-    with cgutils.for_range(builder, _int(PATIENCE)) as looks:
-        builder.store(_int(0), working)
-        with cgutils.for_range(builder, parts, start=_int(1)) as loop:
-            box = _box(builder, board, loop.index)
-            _emit_exchange(builder, box, _int(ENDED), _int(IDLE))
-            # It may have ended just now: a box that was left so would take no other part.
-            state = _emit_state(builder, box)
-            at_work = builder.or_(
-                builder.icmp_signed("==", state, _int(TAKEN)),
-                builder.icmp_signed("==", state, _int(ENDED)),
-            )
-            busy = builder.add(builder.load(working), builder.zext(at_work, _INT64))
-            builder.store(busy, working)
-        with builder.if_then(builder.icmp_signed("==", builder.load(working), _int(0))):
-            looks.do_break()
-        _emit_pause(builder)
-    return builder.icmp_signed("==", builder.load(working), _int(0))
+    return builder.inttoptr(builder.add(address, _int(offset)), _INT64.as_pointer())
 
 
 @intrinsic
-def wait(context: Any, board: Value, parts: Value) -> Any:
-    """Wait a while for the helpers; return whether all have ended the parts that they took."""
+def look(context: Any, address: Value) -> Any:
+    """Return a word that other threads write, and see what they wrote before it."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        return _emit_wait(builder, *args)
-
-    return types.boolean(types.int64, types.int64), emit
-
-
-@intrinsic
-def look(context: Any, box: Value) -> Any:
-    """Return the state of a box, after a pause that spares the other threads of the processor."""
-
-    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        _emit_pause(builder)
-        return _emit_state(builder, args[0])
+        return builder.load_atomic(_word(builder, args[0]), "acquire", 8)
 
     return types.int64(types.int64), emit
 
 
 @intrinsic
-def exchange(context: Any, box: Value, old: Value, new: Value) -> Any:
-    """Change the state of a box from ``old`` to ``new``; return whether it was ``old``."""
+def tell(context: Any, address: Value, value: Value) -> Any:
+    """Write a word. Who sees it sees what was written before it as well."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        return _emit_exchange(builder, *args)
+        builder.store_atomic(args[1], _word(builder, args[0]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 2), emit
+
+
+@intrinsic
+def exchange(context: Any, address: Value, old: Value, new: Value) -> Any:
+    """Change a word from ``old`` to ``new``; return whether it was ``old``."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+        address, old, new = args
+        done = builder.cmpxchg(_word(builder, address), old, new, "seq_cst")
+        return builder.extract_value(done, 1)
 
     return types.boolean(*[types.int64] * 3), emit
 
 
 @intrinsic
-def take_part(context: Any, board: Value, box: Value, worker: Value) -> Any:
-    """Do pieces of the job on the board until none is left; then the box says ENDED."""
+def pause(context: Any) -> Any:
+    """Spare the other threads of the processor for a moment, where it has a word for that."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        board, box, worker = args
-        code, total, step, pieces, parts = (
-            builder.load(_word(builder, board, at), align=8)
-            for at in (CODE, TOTAL, STEP, PIECES, PARTS)
-        )
-        block = builder.add(board, _int(ARGUMENTS))
-
-        def do(begin: Value, end: Value) -> None:
-            bounds = [_emit_cut(builder, piece, total, step, pieces) for piece in (begin, end)]
-            builder.call(builder.inttoptr(code, _PART.as_pointer()), [block, *bounds, worker])
-
-        _emit_work(builder, board, worker, parts, do)
-        builder.store_atomic(_int(ENDED), _word(builder, box, STATE), "release", 8)
+        if _HAS_PAUSE:
+            kind = ir.FunctionType(_VOID, [])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause")
+            builder.call(function, [])
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 3), emit
+    return types.void(), emit
+
+
+@intrinsic
+def do_part(context: Any, board: Value, lo: Value, hi: Value, worker: Value) -> Any:
+    """Do lo to hi - 1 of the job on the board."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+        board, *rest = args
+        code = builder.load(_word(builder, board, CODE), align=8)
+        block = builder.add(board, _int(ARGUMENTS))
+        builder.call(builder.inttoptr(code, _PART.as_pointer()), [block, *rest])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 4), emit
+
+
+@kernel("inline")
+def work(board: int, worker: int) -> None:
+    """Take pieces of the job on the board and do them, until none is left in any box.
+
+    If parts are not cut into pieces, only the caller looks at others: at what no helper has begun.
+    """
+    parts, pieces = look(board + PARTS), look(board + PIECES)
+    total, step = look(board + TOTAL), look(board + STEP)
+    steps = (total + step - 1) // step
+    for i in range(parts if worker == 0 or pieces > parts else 1):
+        box = board + BOXES + (worker + i) % parts * BOX_BYTES
+        left = box + LEFT
+        if worker == 0:
+            exchange(box + STATE, POSTED, IDLE)  # who has not begun need not any more
+        while True:
+            there = look(left)
+            first, last = there & (ABOVE - 1), there // ABOVE
+            if first >= last:
+                break
+            count = (last - first + 1) // 2
+            begin = first if i == 0 else last - count
+            rest = there + count if i == 0 else there - count * ABOVE
+            if exchange(left, there, rest):
+                lo, hi = begin * steps // pieces * step, (begin + count) * steps // pieces * step
+                do_part(board, lo, min(hi, total), worker)
+
+
+@kernel("boolean(int64, int64, int64, int64, int64)")
+def lead(board: int, total: int, step: int, pieces: int, parts: int) -> bool:
+    """Share out the job on the board; return whether all of it is done, or see :func:`ended`.
+
+    Pieces begin at multiples of ``step``; each of the parts has at least one.
+    """
+    tell(board + TOTAL, total)
+    tell(board + STEP, step)
+    tell(board + PIECES, pieces)
+    tell(board + PARTS, parts)
+    for part in range(parts):
+        first, last = pieces * part // parts, pieces * (part + 1) // parts
+        box = board + BOXES + part * BOX_BYTES
+        tell(box + LEFT, first + last * ABOVE)
+        exchange(box + STATE, IDLE, POSTED)  # not the caller's, which is ASLEEP
+    work(board, 0)
+    return wait(board, parts)
+
+
+@kernel("inline")
+def wait(board: int, parts: int) -> bool:
+    """Wait a while for the helpers; return whether all have ended what they took."""
+    for _ in range(PATIENCE):
+        working = False
+        for part in range(1, parts):
+            box = board + BOXES + part * BOX_BYTES
+            state = look(box + STATE)
+            if state == ENDED:
+                tell(box + STATE, IDLE)
+            elif state == TAKEN:
+                working = True
+        if not working:
+            return True
+        pause()
+    return False
+
+
+@kernel("boolean(int64, int64)")
+def ended(board: int, parts: int) -> bool:
+    """Wait a while for the helpers; return whether all have ended what they took."""
+    return wait(board, parts)
 
 
 @kernel("boolean(int64, int64, int64)")
 def change(box: int, old: int, new: int) -> bool:
     """Change the state of a box from ``old`` to ``new``; return whether it was ``old``."""
-    return exchange(box, old, new)
+    return exchange(box + STATE, old, new)
 
 
 @kernel("void(int64, int64, int64, int64)")
@@ -227,26 +206,30 @@ def serve(board: int, box: int, worker: int, patience: int) -> None:
     """Help with what is posted; return, the box ASLEEP, when called or when nothing comes.
 
     Args:
-        patience: how many looks at the box to wait for the next part.
+        patience: how many looks at the box to wait for the next job.
     """
     left = patience
     while True:
-        state = look(box)
-        if state == POSTED and exchange(box, POSTED, TAKEN):
-            take_part(board, box, worker)
+        pause()
+        state = look(box + STATE)
+        if state == POSTED and exchange(box + STATE, POSTED, TAKEN):
+            work(board, worker)
+            tell(box + STATE, ENDED)
             left = patience
-        elif state == CALLED and exchange(box, CALLED, ASLEEP):
+        elif state == CALLED and exchange(box + STATE, CALLED, ASLEEP):
             return
         elif state == IDLE:
             left -= 1
-            if left < 0 and exchange(box, IDLE, ASLEEP):
+            if left < 0 and exchange(box + STATE, IDLE, ASLEEP):
                 return
 
 
-@kernel("boolean(int64, int64)")
-def ended(board: int, parts: int) -> bool:
-    """Wait a while for the helpers; return whether all have ended the parts that they took."""
-    return wait(board, parts)
+def address_of_lead() -> int:
+    """Return where the code of :func:`lead` is, as Numba's functions call it."""
+    dispatcher: Any = lead.compile()
+    (compiled,) = dispatcher.overloads.values()
+    address: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+    return address
 
 
 @intrinsic
@@ -256,8 +239,8 @@ def fork(
 ) -> Any:  # fmt: skip
     """Call ``inner(*given, lo, hi)``, or ``(*given, lo, hi, worker)``, for parts of range(total).
 
-    Pieces begin at multiples of ``step``; each of the parts has at least one. Returns whether all
-    are done; if not, helpers need longer, see :func:`ended`.
+    Returns whether all is done, see :func:`lead`, whose address the board has. With one part the
+    board is not used.
     """
     bounds = inner.dispatcher.py_func.__code__.co_argcount - len(given.types)
     kinds = (*given.types, *[types.int64] * bounds)
@@ -281,24 +264,20 @@ def fork(
         given = builder.select(several, builder.add(board, _int(ARGUMENTS)), own)
         for place, value in zip(_places(builder, given, block), values, strict=True):
             builder.store(value, place)
-
-        def call(begin: Value, end: Value) -> None:
-            bounds = [_emit_cut(builder, piece, total, step, pieces) for piece in (begin, end)]
-            builder.call(do, [given, *bounds, _int(0)])
-
+        done = cgutils.alloca_once_value(builder, ir.Constant(ir.IntType(1), 1))
         with builder.if_else(several) as (shared, alone):
             with shared:
-                words = {CODE: builder.ptrtoint(do, _INT64), TOTAL: total, STEP: step}
-                for at, value in (words | {PIECES: pieces, PARTS: parts}).items():
-                    builder.store(value, _word(builder, board, at), align=8)
-                _emit_post(builder, board, pieces, parts)
-                _emit_work(builder, board, _int(0), parts, call)
-                with cgutils.for_range(builder, parts, start=_int(1)) as loop:
-                    box = _box(builder, board, loop.index)
-                    _emit_exchange(builder, box, _int(POSTED), _int(IDLE))
+                builder.store(builder.ptrtoint(do, _INT64), _word(builder, board, CODE), align=8)
+                kind = context.call_conv.get_function_type(_LEAD.return_type, _LEAD.args)
+                code = builder.load(_word(builder, board, LEAD), align=8)
+                _, result = context.call_conv.call_function(
+                    builder, builder.inttoptr(code, kind.as_pointer()), _LEAD.return_type,
+                    _LEAD.args, [board, total, step, pieces, parts],
+                )  # fmt: skip
+                builder.store(result, done)
             with alone:
                 builder.call(do, [given, _int(0), total, _int(0)])
-        return _emit_wait(builder, board, parts)
+        return builder.load(done)
 
     return types.boolean(inner, given, *[types.int64] * 5), emit
 

@@ -212,4 +212,5 @@ def _multiply_panels(
         scratch.each("runs", 32).view(np.int64),
         plan.numbers,
         grain=plan.grain,
+        whole=True,  # the more panels a call has, the more often what it reads of a is in the cache
     )

@@ -39,6 +39,11 @@ _OPERATORS = frozenset(f for f in vars(operator).values() if callable(f))
 _ELEMENT = frozenset({operator.getitem, operator.setitem})
 _when_cold: Callable[[], None] | None = None
 _lock = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A forked child has none of the threads that may hold it: it would wait for ever.
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 class Kernel:

@@ -19,7 +19,7 @@ from typing import Any
 
 from protonet.blob import aligned_zeros
 from protonet.kernels import placement
-from protonet.kernels.board import ASLEEP, BOX_BYTES, BOXES, CALLED, IDLE, STATE
+from protonet.kernels.board import ASLEEP, BOX_BYTES, BOXES, CALLED, IDLE, LEAD, STATE
 from protonet.kernels.jit import Kernel, compiles
 
 # lo, hi: the part of the loop to do; worker: 0 <= worker < count().
@@ -78,6 +78,15 @@ class _Board:
         self.address: int = memory.ctypes.data
         self._words: Any = memory.view("int64")
         self._words[(BOXES + STATE) // 8 :: BOX_BYTES // 8] = ASLEEP
+        self._ready = False
+
+    def prepare(self) -> None:
+        """Have it know the code that shares out a job. Compiles that."""
+        if not self._ready:
+            from protonet.kernels import fork
+
+            self._words[LEAD // 8] = fork.address_of_lead()
+            self._ready = True
 
     def box(self, index: int) -> int:
         """Return the address of a box."""
@@ -283,6 +292,7 @@ def _with_workers(in_parts: Callable[[int], bool], total: int, grain: int, step:
     try:
         alone = _taken.setdefault(WORKERS, claim) is not claim
         if not alone:
+            _board.prepare()
             _wake(parts)
             started = True
             ended = in_parts(parts)
