@@ -12,7 +12,7 @@ from protonet.kernels import cpu, scratch, threads
 from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.jit import Kernel
 
-TILES = {32: (8, 3), 16: (5, 2)}  # rows, columns of vectors; by number of registers
+TILES = {32: (8, 3), 16: (4, 3)}  # rows, columns of vectors; by number of registers
 NARROW = (14, 1)  # the same where C is no wider than a vector
 ITEMS = 32  # work for threads should come in at least so many parts
 ITEM_WORK = 768 * 1024  # multiply-adds below which a part is not worth a thread

@@ -178,5 +178,5 @@ VARIANTS = {
         TILE_ROWS=rows,
         TILE_COLUMNS=columns,
     )
-    for rows, columns in ((8, 3), (5, 2))
+    for rows, columns in ((8, 3), (4, 3))
 }

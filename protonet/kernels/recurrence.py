@@ -174,4 +174,4 @@ def _variants(rows: int, columns: int) -> dict[tuple[str, int, int], tuple[Kerne
     }
 
 
-VARIANTS = _variants(8, 3) | _variants(5, 2)
+VARIANTS = _variants(8, 3) | _variants(4, 3)
