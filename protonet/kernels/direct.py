@@ -26,6 +26,10 @@ ALL_TILES = tuple(tile for tiles in TILES.values() for tile in tiles)
 JOIN_COST = 1.1  # joined strips take longer to stage
 NEAR_BYTES = 12 * 1024 * 1024  # what images that are written together may span
 FAR = 30  # multiply-adds that take as long as writing a value, if they span more
+# With 16 registers, how long tiles take for the same work, by rows, columns and whether vectors run
+# over images; where they run over channels, along runs of so many values at least.
+PACE = {(5, 2, True): 1.0, (4, 3, True): 0.96, (5, 2, False): 0.92, (4, 3, False): 0.8}
+LONG_RUN = 32
 PACK_GRAIN = 128 * 1024  # weights for which a thread of its own is worth while
 SUM_GRAIN = 32 * 1024  # sums of weights' gradients for which it is
 
@@ -168,11 +172,21 @@ def _choose(shape: Shape) -> Layout:
 
 def _cost(shape: Shape, layout: Layout) -> float:
     """Return the work, weighed by how well a tile of this kind was seen to do."""
-    short = not layout.images and layout.rows < 10  # then weights stream past few positions
-    work = correlation_plan.work(shape, layout) * (1.15 if short else 1.0)
+    work = correlation_plan.work(shape, layout) * _pace(shape, layout)
     values = shape.target_channels * shape.vertical.target * shape.horizontal.target
     far = layout.images and 4 * layout.depth * values > NEAR_BYTES
     return work + (FAR * shape.images * values if far else 0)
+
+
+def _pace(shape: Shape, layout: Layout) -> float:
+    """Return how long work takes in tiles of this kind, next to others."""
+    if cpu.registers() == 32:
+        few = not layout.images and layout.rows < 10  # then weights stream past few positions
+        return 1.15 if few else 1.0
+    run = shape.source_channels // shape.group * shape.horizontal.kernel
+    if layout.images or run >= LONG_RUN:
+        return PACE[layout.rows, layout.columns, layout.images]
+    return 1.0
 
 
 class DirectSums:
