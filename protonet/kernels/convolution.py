@@ -5,8 +5,8 @@ Caffe 1.0, which correlates: ``y[n, o, i, j] = bias[o] + sum over c, k, l of w[o
 x[n, c, i * sh - ph + k * dh, j * sw - pw + l * dw]``.
 
 This module chooses how it is computed, by the work that each way would do: as plain sums
-(direct.py), by Winograd's method (winograd.py), or plane by plane where each channel has kernels of
-its own (depthwise_plan.py).
+(direct.py, rows.py), by Winograd's method (winograd.py), or plane by plane where each channel has
+kernels of its own (depthwise_plan.py).
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import math
 import numpy as np
 
 from protonet.blob import Array, aligned_zeros
-from protonet.kernels import cpu, depthwise_plan, scratch, threads, winograd
+from protonet.kernels import cpu, depthwise_plan, rows, scratch, threads, winograd
 from protonet.kernels.affine import channel_sums
 from protonet.kernels.direct import TILES, Direct, DirectSums, Pair, axes
 from protonet.kernels.finish import PLAIN, Finish
 from protonet.kernels.im2col import output_size
 from protonet.kernels.kept import Kept
 from protonet.kernels.pooling import Mask
+from protonet.kernels.rows import Rows
 from protonet.kernels.weight_gradient_plan import Geometry
 from protonet.kernels.winograd import Winograd, WinogradSums, WinogradTiles
 
@@ -133,19 +134,19 @@ class Convolution2D:
             for_good: nobody will ask to complete it, so w and bias need not be kept for that.
         """
         if for_good:
-            packed = scratch.get("weights", self._forward.weights)
+            packed = scratch.get("weights", self._pooling.weights)
         else:
             if self._taken is None:
-                self._taken = aligned_zeros(self._forward.weights)
+                self._taken = aligned_zeros(self._pooling.weights)
             self._taken_bias = None if bias is None else bias.copy()
             packed = self._taken
-        self._forward.pack(w, packed)
-        self._forward.run(x, packed, bias, y, finish, mask)
+        self._pooling.pack(w, packed)
+        self._pooling.run(x, packed, bias, y, finish, mask)
 
     def complete(self, x: Array, y: Array, finish: Finish) -> None:
         """Write y as forward would have with the weights that forward_pooled took last."""
         if self._taken is not None:
-            self._forward.run(x, self._taken, self._taken_bias, y, finish)
+            self._pooling.run(x, self._taken, self._taken_bias, y, finish)
 
     @functools.cached_property
     def can_pool(self) -> bool:
@@ -153,7 +154,7 @@ class Convolution2D:
         g = self._geometry
         if self._depthwise or g.output != self.y_shape[2:] or not math.prod(self.y_shape):
             return False
-        return self._forward.can_pool()
+        return self._pooling.can_pool()
 
     def backward_data(self, dy: Array, w: Array, dx: Array) -> None:
         """Write dx."""
@@ -200,17 +201,32 @@ class Convolution2D:
         db += channel_sums(dy.reshape(-1), outputs, height * width)
 
     @functools.cached_property
-    def _forward(self) -> Direct | Winograd | WinogradTiles:
-        return self._way(backward=False)
+    def _forward(self) -> Direct | Winograd | WinogradTiles | Rows:
+        return self._along_rows(self._pooling, backward=False)
 
     @functools.cached_property
-    def _backward(self) -> Direct | Winograd | WinogradTiles:
-        return self._way(backward=True)
+    def _backward(self) -> Direct | Winograd | WinogradTiles | Rows:
+        return self._along_rows(self._way(backward=True), backward=True)
+
+    @functools.cached_property
+    def _pooling(self) -> Direct | Winograd | WinogradTiles:
+        """What :meth:`forward_pooled` does, where there is one."""
+        return self._way(backward=False)
 
     def _way(self, backward: bool) -> Direct | Winograd | WinogradTiles:
         direct = Direct(self._geometry, backward)
         other = None if self._plain else winograd.find(self._geometry, backward)
         return direct if other is None or direct.work < other.work else other
+
+    def _along_rows(
+        self, way: Direct | Winograd | WinogradTiles, backward: bool
+    ) -> Direct | Winograd | WinogradTiles | Rows:
+        """Return what takes less time than a way of plain sums and gives the same bits, or that."""
+        if isinstance(way, Direct):
+            other = rows.find(self._geometry, backward)
+            if other is not None and other.time < way.time:
+                return other
+        return way
 
     @functools.cached_property
     def _sums(self) -> DirectSums | WinogradSums:

@@ -26,6 +26,7 @@ ALL_TILES = tuple(tile for tiles in TILES.values() for tile in tiles)
 JOIN_COST = 1.1  # joined strips take longer to stage
 NEAR_BYTES = 12 * 1024 * 1024  # what images that are written together may span
 FAR = 30  # multiply-adds that take as long as writing a value, if they span more
+NEAR = 12  # if they do not
 # With 16 registers, how long tiles take for the same work, by rows, columns and whether vectors run
 # over images; where they run over channels, along runs of so many values at least.
 PACE = {(5, 2, True): 1.0, (4, 3, True): 0.96, (5, 2, False): 0.92, (4, 3, False): 0.8}
@@ -42,6 +43,7 @@ class Direct:
 
     Attributes:
         work: the multiply-adds that it does, padding included.
+        time: these, and as many as would take as long as writing the results.
     """
 
     def __init__(self, g: Geometry, backward: bool) -> None:
@@ -56,6 +58,10 @@ class Direct:
         self._layout = _choose(self._shape)
         met = math.prod(_share(axis) for axis in (self._shape.vertical, self._shape.horizontal))
         self.work = _cost(self._shape, self._layout) * met
+        self.time = self.work
+        if not _is_far(self._shape, self._layout):  # else it is counted already
+            values = g.N * _values(self._shape)
+            self.time += (FAR if 4 * values > NEAR_BYTES else NEAR) * values
 
     @functools.cached_property
     def plan(self) -> Plan:
@@ -173,9 +179,17 @@ def _choose(shape: Shape) -> Layout:
 def _cost(shape: Shape, layout: Layout) -> float:
     """Return the work, weighed by how well a tile of this kind was seen to do."""
     work = correlation_plan.work(shape, layout) * _pace(shape, layout)
-    values = shape.target_channels * shape.vertical.target * shape.horizontal.target
-    far = layout.images and 4 * layout.depth * values > NEAR_BYTES
-    return work + (FAR * shape.images * values if far else 0)
+    return work + (FAR * shape.images * _values(shape) if _is_far(shape, layout) else 0)
+
+
+def _is_far(shape: Shape, layout: Layout) -> bool:
+    """Return whether images that are written together lie far apart."""
+    return layout.images and 4 * layout.depth * _values(shape) > NEAR_BYTES
+
+
+def _values(shape: Shape) -> int:
+    """Return the values of a target image."""
+    return shape.target_channels * shape.vertical.target * shape.horizontal.target
 
 
 def _pace(shape: Shape, layout: Layout) -> float:

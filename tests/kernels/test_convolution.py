@@ -10,10 +10,18 @@ from kernels import naive
 from kernels.compare import assert_close, for_threads, random
 from kernels.naive import Case
 
-from protonet.kernels import correlation_plan, cpu, direct, pooling, weight_gradient_plan
+from protonet.kernels import (
+    correlation_plan,
+    cpu,
+    direct,
+    pooling,
+    rows,
+    rows_plan,
+    weight_gradient_plan,
+)
 from protonet.kernels.convolution import Convolution2D
 from protonet.kernels.convolution_nd import ConvolutionND
-from protonet.kernels.finish import Finish
+from protonet.kernels.finish import PLAIN, Finish
 
 CASES = {
     "lenet_conv1": Case(33, 1, (28, 27), 20, (5, 5)),
@@ -85,6 +93,45 @@ def test_values_and_gradients(c: Case) -> None:
     assert_close(db, 1 + dy.sum(axis=(0, 2, 3), dtype=np.float64))
 
 
+def run(way: Any, source: Any, w: Any, bias: Any, shape: Any, finish: Finish = PLAIN) -> Any:
+    """Return what a way of computing it writes."""
+    packed, target = np.empty(way.weights, np.float32), np.full(shape, np.nan, np.float32)
+    way.pack(w, packed)
+    way.run(source, packed, bias, target, finish)
+    return target
+
+
+def rows_are_like_direct(c: Case) -> None:
+    """Along rows, sums are the same to the bit, forward and of the data's gradient."""
+    x, w, bias, dy = inputs(c)
+    g = Convolution2D(*c.arguments())._geometry
+    finish = Finish(random(c.num_output, seed=5), random(c.num_output, seed=6), 0.1)
+    other = rows.turned(g)
+
+    def results(forward: Any, back: Any) -> list[np.ndarray]:
+        got = [
+            run(forward, x, w, None, dy.shape),
+            run(forward, x, w, bias, dy.shape, Finish(slope=0.1)),
+            run(forward, x, w, bias, dy.shape, finish),
+        ]
+        return got if back is None else [*got, run(back, dy, w, None, x.shape)]
+
+    def compute() -> list[np.ndarray]:
+        return results(rows.Rows(g), None if other is None else rows.Rows(other, turned=True))
+
+    got = for_threads(compute)
+    back = None if other is None else direct.Direct(g, backward=True)
+    expected = results(direct.Direct(g, backward=False), back)
+    for one, two in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert_close(got[0], naive.convolution(c, x, w, np.zeros(1)))
+
+
+@pytest.mark.parametrize("c", CASES.values(), ids=CASES.keys())
+def test_along_rows(c: Case) -> None:
+    rows_are_like_direct(c)
+
+
 LAYOUT_CASES = ("all_different", "remainder_image", "stride_3", "stride_and_dilation", "one_row")
 TILES = direct.TILES[cpu.registers()]
 
@@ -98,12 +145,19 @@ def test_every_layout(tile: tuple[int, int], images: bool, monkeypatch: pytest.M
     for name in LAYOUT_CASES:
         c = CASES[name]
         x, w, _, dy = inputs(c)
-        maths = Convolution2D(*c.arguments(), plain=True)
-        y, dx = np.full_like(dy, np.nan), np.full_like(x, np.nan)
-        maths.forward(x, w, None, y)
-        maths.backward_data(dy, w, dx)
+        g = Convolution2D(*c.arguments())._geometry
+        y = run(direct.Direct(g, backward=False), x, w, None, dy.shape)
+        dx = run(direct.Direct(g, backward=True), dy, w, None, x.shape)
         assert_close(y, naive.convolution(c, x, w, np.zeros(1)))
         assert_close(dx, naive.convolution_dx(c, dy, w))
+
+
+@pytest.mark.parametrize("tile", TILES, ids=str)
+def test_every_tile_along_rows(tile: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "TILES", {cpu.registers(): (tile,)})
+    monkeypatch.setattr(rows_plan, "STAGED_BYTES", 4096)
+    for name in (*LAYOUT_CASES, "one_by_one", "one_by_one_stride", "groups"):
+        rows_are_like_direct(CASES[name])
 
 
 @pytest.mark.parametrize("join", [True, False], ids=["joined", "apart"])
@@ -127,6 +181,7 @@ def test_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(correlation_plan, "STAGED_BYTES", 1024)
     monkeypatch.setattr(correlation_plan, "RESULT_BYTES", 2048)
     monkeypatch.setattr(weight_gradient_plan, "STAGED_BYTES", 4096)
+    monkeypatch.setattr(rows_plan, "STAGED_BYTES", 4096)
     for name in ("remainder_image", "stride_3", "dilation", "stride_and_dilation", "wide"):
         test_values_and_gradients(CASES[name])
 
@@ -305,6 +360,23 @@ def test_images_that_lie_far_apart_are_not_written_together() -> None:
 
     assert images_together(64, 1, 28, 28, 20, (5, 5))
     assert not images_together(16, 3, 227, 227, 64, (3, 3), (2, 2))
+
+
+def test_few_source_channels_are_convolved_along_rows() -> None:
+    """Where it was measured; and not what is pooled before results are written."""
+
+    def along_rows(maths: Convolution2D) -> bool:
+        return isinstance(maths._forward, rows.Rows)
+
+    measured = cpu.registers() == 16
+    first = Convolution2D(16, 3, 227, 227, 64, (3, 3), (2, 2))
+    assert along_rows(first) == measured
+    assert not along_rows(Convolution2D(16, 512, 14, 14, 512, (1, 1)))
+    lenet = Convolution2D(64, 1, 28, 28, 20, (5, 5))
+    assert lenet.can_pool and not isinstance(lenet._pooling, rows.Rows)
+    squeeze = Convolution2D(16, 64, 56, 56, 16, (1, 1))
+    assert isinstance(squeeze._backward, rows.Rows) == measured
+    assert not along_rows(squeeze)
 
 
 @pytest.mark.parametrize("positions", [2, 3])

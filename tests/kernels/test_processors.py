@@ -20,8 +20,9 @@ sys.path[:0] = [{root!r}, {tests!r}]
 import numpy as np
 from kernels import naive
 from kernels.compare import assert_close, random
-from protonet.kernels import cpu, pooling, winograd
+from protonet.kernels import cpu, pooling, rows, winograd
 from protonet.kernels.convolution import Convolution2D
+from protonet.kernels.direct import Direct, DirectSums
 from protonet.kernels.finish import PLAIN
 from protonet.kernels.gemm import gemm
 from protonet.kernels.jit import Kernel
@@ -39,10 +40,12 @@ Kernel._build = noted
 c = naive.Case(9, 5, (8, 7), 11, (3, 3), pad=(1, 1))
 x, w, bias = random(9, 5, 8, 7), random(11, 5, 3, 3, seed=1), random(11, seed=2)
 dy = random(*naive.output_shape(c), seed=3)
-plain = Convolution2D(*c.arguments(), plain=True)
-g = plain._geometry
+g = Convolution2D(*c.arguments())._geometry
+sums = DirectSums(g)
+plain = Direct(g, False), Direct(g, True), sums
+along_rows = rows.Rows(g), rows.Rows(rows.turned(g), True), sums
 fast = winograd.find(g, False), winograd.find(g, True), winograd.find_sums(g)
-for forward, back, sums in ((plain._forward, plain._backward, plain._sums), fast):
+for forward, back, sums in (plain, along_rows, fast):
     y, dx, dw = np.empty_like(dy), np.empty_like(x), np.zeros_like(w)
     for way, source, start, target in ((forward, x, bias, y), (back, dy, None, dx)):
         packed = np.empty(way.weights, np.float32)
