@@ -28,15 +28,28 @@ SCRATCH = (1 + ROWS) * LANES + ROWS * SPAN  # values that times_by_lanes needs
 def times_transposed(
     a: Array, b: Array, c: Array, bias: Array, keep: bool, lo: int, hi: int
 ) -> None:
-    """Write columns lo to hi - 1 of c = a b^T + bias, or + c. a: (M, K), b: (N, K), c: (M, N)."""
-    for n in range(lo, hi):
-        row = b[n]
+    """Write columns lo to hi - 1 of c = a b^T + bias, or + c. a: (M, K), b: (N, K), c: (M, N).
+
+    Four rows of b are read at once, from as many places: one after the other they come from memory
+    at two thirds of the speed.
+    """
+    K, count = b.shape[1], (hi - lo + 3) // 4
+    for n in range(lo, lo + count):
+        # Where there is no such row, the last one is read again: all are summed by the same code.
+        row0, row1 = b[n], b[min(n + count, hi - 1)]
+        row2, row3 = b[min(n + 2 * count, hi - 1)], b[min(n + 3 * count, hi - 1)]
         for m in range(a.shape[0]):
             factors = a[m]
-            total = bias[n] * 0
-            for k in range(row.size):
-                total += factors[k] * row[k]
-            c[m, n] = total + (c[m, n] if keep else bias[n])
+            sum0 = sum1 = sum2 = sum3 = bias[n] * 0
+            for k in range(K):
+                sum0 += factors[k] * row0[k]
+                sum1 += factors[k] * row1[k]
+                sum2 += factors[k] * row2[k]
+                sum3 += factors[k] * row3[k]
+            for i, total in enumerate((sum0, sum1, sum2, sum3)):
+                column = n + i * count
+                if column < hi:
+                    c[m, column] = total + (c[m, column] if keep else bias[column])
 
 
 @kernel(
