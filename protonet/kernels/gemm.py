@@ -80,9 +80,14 @@ def multiply(
             whole=not trans_b,  # a part is of all rows of b: they had better be long
         )  # fmt: skip
         return
-    if cpu.lanes() >= M and trans_b and not trans_a and N >= NARROW[0] and b.size >= LARGE_B:
-        _multiply_by_lanes(a, b, c, keep, bias)
-        return
+    if trans_b and not trans_a and N >= NARROW[0] and b.size >= LARGE_B:
+        lanes = cpu.lanes()
+        if cpu.registers() == 32 and lanes >= M:
+            multiply_by_lanes(a, b, c, keep, bias)
+            return
+        if cpu.registers() == 16 and 2 * lanes >= M:
+            multiply_side_by_side(a, b, c, keep, bias)
+            return
     _multiply_panels(a, b, c, trans_a, trans_b, keep, bias)
 
 
@@ -102,24 +107,36 @@ def _transposed(a: Array, room: int = 0) -> Array:
     return result
 
 
-def _multiply_by_lanes(a: Array, b: Array, c: Array, keep: bool, bias: Array | None) -> None:
+def multiply_by_lanes(a: Array, b: Array, c: Array, keep: bool, bias: Array | None) -> None:
     """Write a b^T, where a row of a is a lane of vectors: b is read once, as it lies."""
     from protonet.kernels import thin
 
+    _share_rows_of_b(thin.times_by_lanes, thin.ROWS, thin.SCRATCH, 1, a, b, c, keep, bias)
+
+
+def multiply_side_by_side(a: Array, b: Array, c: Array, keep: bool, bias: Array | None) -> None:
+    """As multiply_by_lanes; a row of a is a lane of one vector, or of two."""
+    from protonet.kernels import thin
+
+    vectors = -(-len(a) // cpu.lanes())
+    rows = thin.BLOCKS[vectors]
+    room = (1 + rows) * vectors * cpu.lanes()
+    _share_rows_of_b(thin.SIDE_BY_SIDE[vectors], rows, room, vectors, a, b, c, keep, bias)
+
+
+def _share_rows_of_b(
+    kernel: Kernel, rows: int, room: int, vectors: int, a: Array, b: Array, c: Array, keep: bool,
+    bias: Array | None,
+) -> None:  # fmt: skip
+    """Have threads share out blocks of so many rows of b; they need so much scratch memory."""
     (M, K), N = a.shape, len(b)
-    columns = _transposed(a, room=cpu.lanes())
     threads.share(
-        thin.times_by_lanes,
-        -(-N // thin.ROWS),
-        columns.base,
-        b,
-        c,
-        np.zeros(N, np.float32) if bias is None else bias,
-        keep,
-        scratch.each("packed", thin.SCRATCH),
-        scratch.each("runs", 32).view(np.int64),
-        grain=max(1, THIN_WORK // max(1, thin.ROWS * M * K)),
-    )
+        kernel, -(-N // rows),
+        _transposed(a, room=vectors * cpu.lanes()).base, b, c,
+        np.zeros(N, np.float32) if bias is None else bias, keep,
+        scratch.each("packed", room), scratch.each("runs", 32).view(np.int64),
+        grain=max(1, THIN_WORK // max(1, rows * M * K)),
+    )  # fmt: skip
 
 
 def _tile(N: int) -> tuple[int, int]:

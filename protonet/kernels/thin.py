@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from protonet.blob import Array
+from protonet.kernels import simd
 from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.jit import kernel
 from protonet.kernels.simd import (
@@ -19,6 +22,11 @@ STRETCH = 1024  # columns that are read ahead together: of a row a page
 LINE_BYTES = 64
 SPAN_LINES = ROWS * SPAN * 4 // LINE_BYTES
 SCRATCH = (1 + ROWS) * LANES + ROWS * SPAN  # values that times_by_lanes needs
+BLOCKS = {1: 7, 2: 5}  # rows of b that times_side_by_side reads at once, by vectors of a's rows
+
+# Each variant of times_side_by_side has its own:
+tile: Any = None  # one of simd's
+BLOCK = VECTORS = 0  # its rows and columns
 
 
 @kernel(
@@ -144,3 +152,52 @@ def times_by_lanes(
             for i in range(block * ROWS - row, ROWS):
                 total = sums[i * LANES + m]
                 c[m, row + i] = total + (c[m, row + i] if keep else bias[row + i])
+
+
+@kernel(
+    "void(float32[::1], float32[:,::1], float32[:,::1], float32[::1], boolean, float32[:,::1],"
+    " int64[:,::1], int64, int64, int64)",
+    shared=True,
+)
+def times_side_by_side(
+    columns: Array, b: Array, c: Array, bias: Array, keep: bool, memory: Array, runs: Ints,
+    lo: int, hi: int, worker: int,
+) -> None:  # fmt: skip
+    """Write columns of c = a b^T + bias, or + c: those of blocks lo to hi - 1 of BLOCK rows of b.
+
+    As times_by_lanes, but b is read in place, all rows of a block at once: few enough of them that
+    they do not fight, and that the processor sees by itself what will be wanted next.
+
+    Args:
+        columns: (K * M) a transposed, and VECTORS * LANES values of any kind behind it.
+        b, c: (N, K), (M, N), N at least BLOCK, M at most VECTORS * LANES.
+        memory: (1 + BLOCK) * VECTORS * LANES values of each worker.
+        runs: memory for three numbers of each worker.
+    """
+    (N, K), M = b.shape, c.shape[0]
+    run, wide = runs[worker], VECTORS * LANES
+    run[0], run[1], run[2] = 0, 0, K
+    zeros, sums = memory[worker, :wide], memory[worker, wide : (1 + BLOCK) * wide]
+    zeros[:] = 0
+    for block in range(lo, hi):
+        row = min(block * BLOCK, N - BLOCK)  # the last block reaches back
+        tile(
+            b.ctypes.data + row * K * 4, K * 4, 4, columns.ctypes.data, VECTOR_BYTES, M * 4,
+            run.ctypes.data, 1, zeros.ctypes.data, 0, VECTOR_BYTES,
+            sums.ctypes.data, wide * 4, VECTOR_BYTES,
+        )  # fmt: skip
+        for m in range(M):
+            for i in range(block * BLOCK - row, BLOCK):
+                total = sums[i * wide + m]
+                c[m, row + i] = total + (c[m, row + i] if keep else bias[row + i])
+
+
+SIDE_BY_SIDE = {
+    vectors: times_side_by_side.variant(
+        f"_{vectors}",
+        tile=getattr(simd, f"tile_{rows}x{vectors}"),
+        BLOCK=rows,
+        VECTORS=vectors,
+    )
+    for vectors, rows in BLOCKS.items()
+}

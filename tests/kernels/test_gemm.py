@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 from kernels.compare import assert_close, for_threads, random
 
-from protonet.kernels import inner_product
-from protonet.kernels.gemm import gemm
+from protonet.kernels import cpu, inner_product
+from protonet.kernels.gemm import gemm, multiply_by_lanes, multiply_side_by_side
 
 SIZES = [  # M, N, K
     (1, 1, 1),
@@ -58,6 +59,25 @@ def multiplied(a: np.ndarray, b: np.ndarray, old: np.ndarray, *options: float) -
     c = old.copy() if options[-1] else np.full_like(old, np.nan)  # beta 0: c may hold anything
     gemm(a, b, c, *options)
     return [c]
+
+
+@pytest.mark.parametrize("way", [multiply_by_lanes, multiply_side_by_side])
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("rows", [1, 4, cpu.lanes(), cpu.lanes() + 3, 2 * cpu.lanes()])
+def test_few_rows_with_a_matrix_as_it_lies(way: Any, keep: bool, rows: int) -> None:
+    """Each way, also that which this processor does not take."""
+    if way is multiply_by_lanes and rows > cpu.lanes():
+        return
+    for N, K in ((14, 70), (117, 1100)):
+        a, b, bias, old = random(rows, K), random(N, K, seed=1), random(N, seed=2), random(rows, N)
+
+        def compute(a: Any = a, b: Any = b, bias: Any = bias, old: Any = old) -> list[np.ndarray]:
+            c = old.copy() if keep else np.full_like(old, np.nan)
+            way(a, b, c, keep, None if keep else bias)
+            return [c]
+
+        (c,) = for_threads(compute)
+        assert_close(c, a.astype(np.float64) @ b.T + (old if keep else bias))
 
 
 def test_nothing_to_do() -> None:
