@@ -19,7 +19,9 @@ ITEM_WORK = 768 * 1024  # multiply-adds below which a part is not worth a thread
 THIN_WORK = 128 * 1024  # the same where memory sets the pace
 BY_ROWS = 4  # rows of C for each of B from which on threads share out rows
 COPY_A = 64 * 1024  # values from which on it may pay to lay a transposed A straight
-COPY_ROWS = 2048  # and its rows: shorter steps from k to k do not fight for a place in the cache
+# And its rows, by number of registers: shorter steps from k to k were seen not to fight for a place
+# in the cache.
+COPY_ROWS = {32: 2048, 16: 512}
 LARGE_B = 256 * 1024  # values from which on reading it counts
 FEW_ROWS, FEW_ROWS_TRANSPOSED = 7, 3  # of A, up to which B had better be read as it lies
 
@@ -67,7 +69,7 @@ def multiply(
     if N == 1 and M > 1 and bias is None:  # a column is a row of the transposed product
         multiply(b.reshape(1, K), a, c.reshape(1, M), False, not trans_a, keep)
         return
-    if trans_a and (M <= FEW_ROWS or (M >= COPY_ROWS and a.size > COPY_A and N > M // 8)):
+    if trans_a and (M <= FEW_ROWS or _had_better_be_copied(M, N, a.size)):
         a, trans_a = _transposed(a), False
     if M <= (FEW_ROWS_TRANSPOSED if trans_b else FEW_ROWS):
         from protonet.kernels import thin
@@ -89,6 +91,11 @@ def multiply(
             multiply_side_by_side(a, b, c, keep, bias)
             return
     _multiply_panels(a, b, c, trans_a, trans_b, keep, bias)
+
+
+def _had_better_be_copied(M: int, N: int, values: int) -> bool:
+    """Return whether a transposed A of so many values is laid straight first."""
+    return values > COPY_A and N > M // 8 and M >= COPY_ROWS[cpu.registers()]
 
 
 def _transposed(a: Array, room: int = 0) -> Array:

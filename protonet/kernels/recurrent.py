@@ -14,7 +14,8 @@ from protonet.kernels.gemm import TILES
 from protonet.kernels.jit import Kernel
 from protonet.kernels.kept import Kept
 
-FEW, FEW_BACK = 15, 24  # streams, up to which threads share out units, forward and backward
+FEW = 15  # streams, up to which threads share out units, forward
+FEW_BACK = {32: 24, 16: 15}  # and backward, by number of registers
 BLOCK_WORK = 64 * 1024  # multiply-adds below which a part is not worth a thread
 
 
@@ -56,7 +57,7 @@ def backward(
     """Write dz (T, N, G·H) from dh (T, N, H); the rest as :func:`forward` left it."""
     N, H = h.shape[1:]
     dc = np.zeros((N, H), np.float32)
-    if N <= FEW_BACK:
+    if N <= FEW_BACK[cpu.registers()]:
         packed, panels = _packed(w, False, _COLUMNS, 1, Kept(), None)
         _share_units(_unit_kernels(cell, N)[1], packed, panels, z, cont, cells, h, dh, dz, dc)
         return
