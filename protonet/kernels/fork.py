@@ -42,7 +42,8 @@ from protonet.kernels.board import (
     TAKEN,
     TOTAL,
 )
-from protonet.kernels.jit import kernel, optimized_by_caller
+from protonet.kernels.compiling import optimized_by_caller
+from protonet.kernels.jit import kernel
 
 PATIENCE = 2000  # looks at helpers that are still at work, before others get the processor
 

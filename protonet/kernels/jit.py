@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import hashlib
 import inspect
 import logging
-import operator
 import os
 import threading
 import types
@@ -27,16 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from protonet.errors import ProtonetError
+from protonet.kernels import compiling
 
 # No sum is ever re-ordered across threads; within a loop LLVM may contract a*b+c and vectorise
 # sums. NaN and infinity keep their meaning (no "nnan", "ninf").
 _FASTMATH = {"contract", "reassoc", "nsz"}
 
 _log = logging.getLogger("protonet")
-_UNUSED = frozenset({"inline_closure_likes", "inline_overloads", "nopython_rewrites"})  # passes
-_found: dict[Any, Any] = {}
-_OPERATORS = frozenset(f for f in vars(operator).values() if callable(f))
-_ELEMENT = frozenset({operator.getitem, operator.setitem})
 _when_cold: Callable[[], None] | None = None
 _lock = threading.RLock()
 if hasattr(os, "register_at_fork"):
@@ -92,12 +87,16 @@ class Kernel:
             return self._compiled
         with _lock:
             if self._compiled is None:
-                with _no_garbage_collection(), _operators_found_once(), self._optimized():
+                with (
+                    compiling.without_garbage_collection(),
+                    compiling.operators_found_once(),
+                    self._optimized(),
+                ):
                     self._compiled = self._build()
             return self._compiled
 
     def _optimized(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext() if self._allocates else _optimized_once()
+        return contextlib.nullcontext() if self._allocates else compiling.optimized_once()
 
     def _inputs(self) -> dict[str, Any]:
         """Return the global names that the function uses, and what they mean to it."""
@@ -108,6 +107,7 @@ class Kernel:
     def _describe(self) -> Iterator[bytes]:
         """Yield what the compiled code depends on: sources of this and used kernels, constants."""
         yield _source(__file__)  # the compiler's settings
+        yield _source(compiling.__file__)
         yield _source(self._function.__code__.co_filename)
         yield f"{self._function.__qualname__} {self._variant} {self._signature}".encode()
         if self._shared:
@@ -152,14 +152,14 @@ class Kernel:
             "error_model": "numpy",
             "fastmath": _FASTMATH if self._reorder else {"contract"},
             "no_cfunc_wrapper": True,  # not called from C, nor helpers from Python: less to compile
-            "pipeline_class": _pipeline(),
+            "pipeline_class": compiling.pipeline(),
             "_nrt": self._allocates,  # else no references need be counted: less to compile
         }
         signature = self._signature
         if self._inline or self._shared:
             inner = njit(no_cpython_wrapper=True, **options)(function)
             if self._inline:
-                return _for_any_value(inner)
+                return compiling.for_any_value(inner)
             function, signature = _forking(function, inner, signature, self._in_turns)
         folder = self._cache_folder()
         if not folder.exists():
@@ -208,18 +208,6 @@ class Kernel:
                 return end
 
         return plain
-
-
-def _for_any_value(inner: Any) -> Any:
-    """Have a helper compiled for the types of its arguments alone.
-
-    Numba would compile it once more for each place that calls it with a constant.
-    """
-    from numba.core.types import unliteral
-
-    find = inner.get_call_template
-    inner.get_call_template = lambda args, kws: find(tuple(map(unliteral, args)), kws)
-    return inner
 
 
 def _bounds(function: Callable[..., Any]) -> int:
@@ -301,91 +289,6 @@ def kernel(
     return decorate
 
 
-@contextlib.contextmanager
-def optimized_by_caller() -> Iterator[None]:
-    """Leave what is compiled meanwhile as it is before optimization, and out of the machine code.
-
-    It is called by one kernel only, which is linked to it, optimized and translated as a whole.
-    Numba would do both to each of the two: twice the time.
-    """
-    from numba.core.codegen import CPUCodeLibrary, JITCPUCodegen
-
-    def leave(*args: Any) -> None:
-        pass
-
-    with _instead(
-        (CPUCodeLibrary, "_optimize_final_module", leave),
-        (JITCPUCodegen, "_add_module", leave),
-        (JITCPUCodegen, "set_env", leave),
-    ):
-        yield
-
-
-@contextlib.contextmanager
-def _optimized_once() -> Iterator[None]:
-    """Have what is compiled meanwhile optimized by LLVM as a whole, once.
-
-    Numba optimizes each function by itself first, then all of them a little, so that counts of
-    references meet and cancel out. Kernels have none.
-    """
-    from numba.core.codegen import CPUCodegen, CPUCodeLibrary
-
-    def for_this_machine(self: Any, module: Any) -> None:
-        module.data_layout = self._codegen._data_layout
-
-    def optimize(self: Any) -> None:
-        manager, builder = self._codegen._module_pass_manager()
-        manager.run(self._final_module, builder)
-
-    with _instead(
-        (CPUCodeLibrary, "_optimize_functions", for_this_machine),
-        (CPUCodeLibrary, "_optimize_final_module", optimize),
-        needs=(CPUCodegen, "_pass_builder"),
-    ):
-        yield
-
-
-@contextlib.contextmanager
-def _instead(
-    *steps: tuple[type, str, Callable[..., Any]], needs: tuple[type, str] | None = None
-) -> Iterator[None]:
-    """Put functions in the place of steps of Numba's classes meanwhile.
-
-    Where a version of Numba has other steps than those named, nothing is replaced.
-    """
-    known = [(cls, name) for cls, name, _ in steps] + ([needs] if needs else [])
-    if not all(name in vars(cls) for cls, name in known):
-        yield
-        return
-    before = [vars(cls)[name] for cls, name, _ in steps]
-    for cls, name, function in steps:
-        setattr(cls, name, function)
-    try:
-        yield
-    finally:
-        for (cls, name, _), function in zip(steps, before, strict=True):
-            setattr(cls, name, function)
-
-
-@functools.cache
-def _pipeline() -> Any:
-    """Return Numba's compiler without what kernels have no use for.
-
-    They have no closures and no expressions of whole arrays, but each function would be looked
-    through for them.
-    """
-    from numba.core.compiler import CompilerBase, DefaultPassBuilder
-
-    class Pipeline(CompilerBase):
-        def define_pipelines(self) -> list[Any]:
-            manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
-            manager.passes = [one for one in manager.passes if one[0].name() not in _UNUSED]
-            manager.finalize()
-            return [manager]
-
-    return Pipeline
-
-
 @functools.cache
 def compiles() -> bool:
     """Return whether kernels are compiled; not so with ``NUMBA_DISABLE_JIT``."""
@@ -393,68 +296,6 @@ def compiles() -> bool:
 
     config: Any = numba.config
     return not config.DISABLE_JIT
-
-
-@contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Compiling makes many objects that live on: looking for garbage takes an eighth.
-
-    Nor are they looked through when it is over: all there is counts as old then.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            if not gc.get_freeze_count():
-                gc.freeze()
-                gc.unfreeze()  # into the oldest generation
-            gc.enable()
-
-
-@contextlib.contextmanager
-def _operators_found_once() -> Iterator[None]:
-    """Remember meanwhile what an operator does to numbers of some types, or to an array's elements.
-
-    Numba looks that up anew, among all operators of its name, at each place and for each round of
-    its inference of types.
-    """
-    from numba.core.types.functions import Function
-
-    if "get_call_type" in vars(Function):  # within another one
-        yield
-        return
-    find = Function.get_call_type
-
-    def remember(self: Any, context: Any, args: Any, kws: Any) -> Any:
-        name = self.typing_key
-        if kws or name not in _OPERATORS or not _are_plain(args, name in _ELEMENT):
-            return find(self, context, args, kws)
-        found = _found.get((self, args))
-        if found is None:
-            found = _found[self, args] = find(self, context, args, kws)
-        return found
-
-    Function.get_call_type = remember  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        del Function.get_call_type
-
-
-def _are_plain(kinds: tuple[Any, ...], of_array: bool) -> bool:
-    """Return whether types are of numbers, after an array's if these pick its elements."""
-    from numba.core.types import Array, Boolean, Float, Integer, Tuple, UniTuple
-
-    if of_array:
-        return isinstance(kinds[0], Array) and _are_plain(kinds[1:], False)
-    return all(
-        _are_plain(kind.types, False)
-        if isinstance(kind, Tuple | UniTuple)
-        else isinstance(kind, Boolean | Float | Integer)
-        for kind in kinds
-    )
 
 
 @functools.cache
@@ -478,7 +319,7 @@ def when_cold(action: Callable[[], None]) -> Iterator[None]:
     global _when_cold
     _when_cold = action
     try:
-        with _no_garbage_collection():  # once for all of them
+        with compiling.without_garbage_collection():  # once for all of them
             yield
     finally:
         _when_cold = None

@@ -11,7 +11,7 @@ import pytest
 from numba.core.codegen import CPUCodeLibrary
 from numba.core.types.functions import Function
 
-from protonet.kernels import jit
+from protonet.kernels import compiling, jit
 from protonet.kernels.jit import kernel
 
 FACTOR = 3
@@ -74,11 +74,11 @@ def test_steps_that_a_numba_has_not_replace_nothing() -> None:
     class Library:
         finish = step
 
-    with jit._instead((Library, "finish", len), (Library, "polish", len)):
+    with compiling._instead((Library, "finish", len), (Library, "polish", len)):
         assert vars(Library) == vars(Library) | {"finish": step}
-    with jit._instead((Library, "finish", len), needs=(Library, "polish")):
+    with compiling._instead((Library, "finish", len), needs=(Library, "polish")):
         assert vars(Library)["finish"] is step
-    with pytest.raises(ZeroDivisionError), jit._instead((Library, "finish", len)):
+    with pytest.raises(ZeroDivisionError), compiling._instead((Library, "finish", len)):
         assert vars(Library)["finish"] is len
         raise ZeroDivisionError
     assert vars(Library)["finish"] is step
@@ -89,7 +89,7 @@ def test_a_change_anywhere_recompiles(monkeypatch: pytest.MonkeyPatch, fresh: Pa
     assert fill._cache_folder() == folder
     assert fill.variant("_other")._cache_folder() != folder
     assert fill.variant("", scaled=scaled.variant("", FACTOR=4))._cache_folder() != folder
-    for changed in (__file__, jit.__file__):
+    for changed in (__file__, jit.__file__, compiling.__file__):
         read = jit._source
         with monkeypatch.context() as patch:
             patch.setattr(jit, "_source", lambda p, c=changed, r=read: r(p) + b"#" * (p == c))
