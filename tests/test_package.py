@@ -27,6 +27,16 @@ def test_importing_loads_nothing_heavy():
     run(f"import sys, protonet; assert not {heavy} & set(sys.modules)")
 
 
+def test_help_loads_nothing_heavy():
+    heavy = {"numpy", "numba", "google.protobuf", "matplotlib", "h5py", "lmdb"}
+    run(
+        "import sys\n"
+        "from protonet.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert not end.code\n"
+        f"assert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)"
+    )
+
+
 def test_layers_are_known_without_numba():
     run(
         "import sys; from protonet.layers import layer_types; layer_types()\n"

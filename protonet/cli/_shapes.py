@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from protonet.blob import Shape
 from protonet.errors import ShapeError
+
+if TYPE_CHECKING:
+    from protonet.blob import Shape  # NumPy comes with it: too slow for --help
 
 Declared = TypeVar("Declared", bound=Callable[..., Any])
 

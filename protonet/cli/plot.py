@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from protonet.watch.plot import PANELS
+from protonet.watch import PANELS
 
 
 @click.command(name="plot")

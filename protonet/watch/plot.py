@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from protonet.errors import DataError
-from protonet.watch import figures
+from protonet.watch import PANELS, figures
 from protonet.watch.history import Curve, History
 
-PANELS = ("loss", "score", "lr", "gradients")
 _WIDTH, _HEIGHT = 5.2, 3.0  # inches of a panel
 
 
