@@ -13,7 +13,7 @@ import numpy as np
 from protonet.blob import Array
 from protonet.kernels import correlation_plan, cpu, scratch, threads, weight_gradient_plan
 from protonet.kernels.copies import in_a_row
-from protonet.kernels.correlation_plan import CHANNEL_BLOCKS, PARTS, Axis, Layout, Plan, Shape
+from protonet.kernels.correlation_plan import PARTS, Axis, Layout, Plan, Shape
 from protonet.kernels.finish import PLAIN, Finish, Values
 from protonet.kernels.pooling import Mask
 from protonet.kernels.weight_gradient_plan import BLOCKS, Geometry
@@ -74,16 +74,7 @@ class Direct:
 
     def pack(self, w: Array, packed: Array) -> None:
         """Lay the weights out as the kernel reads them. packed: at least (weights,)."""
-        from protonet.kernels import correlation
-
-        plan, ws, (targets, sources) = self.plan, w.reshape(-1), self._strides[:2]
-        taps = ws.size // max(1, targets * sources * plan.group)
-        blocks = plan.group * int(plan.numbers[CHANNEL_BLOCKS])
-        threads.share(
-            correlation.pack, blocks,
-            ws, packed, targets, sources, taps, *self._strides[2:], plan.layout.channels,
-            grain=max(1, PACK_GRAIN * blocks // max(1, plan.weights)),
-        )  # fmt: skip
+        pack(w, packed, self._shape.group, self._strides, self.plan.layout.channels)
 
     def can_pool(self) -> bool:
         """Return whether :meth:`run` takes a mask."""
@@ -125,6 +116,26 @@ class Direct:
     @functools.cached_property
     def _pooled_plan(self) -> Plan:
         return correlation_plan.make(self._shape, self._layout, pooled=True)
+
+
+def pack(
+    w: Array, packed: Array, group: int, strides: tuple[int, int, int, int], channels: int
+) -> None:
+    """Lay weights out in blocks of so many target channels, as correlation.pack says.
+
+    Args:
+        strides: target and source channels of a group, and from one of each to the next in w.
+    """
+    from protonet.kernels import correlation
+
+    ws, (targets, sources) = w.reshape(-1), strides[:2]
+    taps = ws.size // max(1, targets * sources * group)
+    blocks = group * -(-targets // channels)
+    threads.share(
+        correlation.pack, blocks,
+        ws, packed, targets, sources, taps, *strides[2:], channels,
+        grain=max(1, PACK_GRAIN // max(1, channels * sources * taps)),
+    )  # fmt: skip
 
 
 def axes(g: Geometry, backward: bool) -> tuple[Axis, Axis]:

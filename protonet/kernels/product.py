@@ -16,6 +16,7 @@ from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.jit import kernel
 from protonet.kernels.simd import (
     LANES,
+    LINE_BYTES,
     VECTOR_BYTES,
     copy_part,
     expect_read_later,
@@ -42,7 +43,6 @@ from protonet.kernels.squares import square
 STRETCH = 256  # rows of B that are packed at once
 GROUP = 10  # panels that are packed at once
 AHEAD = 8  # rows of B that are brought near before they are packed
-LINE = 16  # values of a cache line
 
 tile: Any = None  # one of simd's, with its TILE_ROWS and TILE_COLUMNS; each variant has its own
 TILE_ROWS = TILE_COLUMNS = 0
@@ -72,8 +72,8 @@ def _pack(
         return
     for p in range(depth):
         at = b.ctypes.data + ((k + p) * row + first) * 4
-        for j in range(0, panels * width, LINE):
-            expect_read_later(at + (AHEAD * row + j) * 4)
+        for j in range(0, panels * width * 4, LINE_BYTES):
+            expect_read_later(at + AHEAD * row * 4 + j)
         to = packed.ctypes.data + p * width * 4
         for g in range(panels):
             for j in range(g * width, (g + 1) * width, LANES):

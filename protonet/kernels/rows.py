@@ -12,10 +12,10 @@ import math
 from protonet.blob import Array
 from protonet.kernels import cpu, rows_plan, scratch, threads
 from protonet.kernels.copies import in_a_row
-from protonet.kernels.direct import PACE, PACK_GRAIN, TILES, by_lane
+from protonet.kernels.direct import PACE, TILES, by_lane, pack
 from protonet.kernels.finish import PLAIN, Finish
 from protonet.kernels.pooling import Mask
-from protonet.kernels.rows_plan import BLOCKS, PARTS, Plan
+from protonet.kernels.rows_plan import PARTS, Plan
 from protonet.kernels.weight_gradient_plan import Geometry
 
 STAGE_COST = 20  # multiply-adds that take as long as staging a value
@@ -53,17 +53,10 @@ class Rows:
 
     def pack(self, w: Array, packed: Array) -> None:
         """Lay the weights out as the kernel reads them. packed: at least (weights,)."""
-        from protonet.kernels import rows_kernels
-
-        g, plan = self._geometry, self.plan
-        targets, sources, taps = g.O // g.group, g.C // g.group, g.kernel[0] * g.kernel[1]
+        g, taps = self._geometry, math.prod(self._geometry.kernel)
+        targets, sources = g.O // g.group, g.C // g.group
         strides = (taps, targets * taps) if self._turned else (sources * taps, taps)
-        blocks = g.group * int(plan.numbers[BLOCKS])
-        threads.share(
-            rows_kernels.pack, blocks,
-            w.reshape(-1), packed, targets, sources, taps, *strides, plan.rows,
-            grain=max(1, PACK_GRAIN * blocks // max(1, plan.weights)),
-        )  # fmt: skip
+        pack(w, packed, g.group, (targets, sources, *strides), self.plan.rows)
 
     def can_pool(self) -> bool:
         """Return False: :meth:`run` takes no mask."""

@@ -33,18 +33,16 @@ from protonet.kernels.rows_plan import (
     SOURCE_WIDTH,
     STRETCH,
     STRETCHES,
-    TAPS,
     TARGET_CHANNELS,
     TARGET_HEIGHT,
     TARGET_PLANE,
     TARGET_WIDTH,
     TILES,
 )
-from protonet.kernels.simd import LANES, VECTOR_BYTES, copy_part, expect_write
+from protonet.kernels.simd import LANES, LINE_BYTES, VECTOR_BYTES, copy_part, expect_write
 from protonet.kernels.simd_depthwise import every_second
 
 sums: Any = None  # of simd_rows': each variant of convolve has its own
-CACHE_LINE = 64
 
 
 @kernel("inline")
@@ -137,7 +135,7 @@ def convolve(
 
     Args:
         source, target: all images, flat.
-        weights: as :func:`pack` makes them.
+        weights: as correlation.pack makes them.
         start: what the sums begin with, ``[group][target channel][lane]``.
         factor, shift, slope: how they end, see finish.Finish; the arrays lie as ``start`` does.
         image_values: from one image of the target to the next.
@@ -147,7 +145,7 @@ def convolve(
     results = scratch[numbers[RESULT] :]
     groups, blocks, rows = numbers[GROUPS], numbers[BLOCKS], numbers[CHANNELS]
     pitch, plane, width = numbers[PITCH], numbers[TARGET_PLANE], numbers[TARGET_WIDTH]
-    tile_bytes, block_bytes = numbers[POSITIONS] * 4, numbers[TAPS] * rows * 4
+    tile_bytes, block_bytes = numbers[POSITIONS] * 4, taps.size * rows * 4
     parts = numbers[PARTS]
     for item in range(lo, hi):
         part, place = item % parts, item // parts
@@ -180,46 +178,13 @@ def convolve(
                         out + block * rows * pitch * 4, pitch * 4,
                     )  # fmt: skip
                     for c in range(block * rows, (block + 1) * rows):
-                        for i in range(0, tile_bytes, CACHE_LINE):
+                        for i in range(0, tile_bytes, LINE_BYTES):
                             expect_write(expected + c * plane * 4 + i)
             _write(
                 results, first_block * rows, min(last_block * rows, numbers[TARGET_CHANNELS]),
                 factor, shift, begin, slope, target, target_at + y * width,
                 min(width, plane - y * width), numbers,
             )  # fmt: skip
-
-
-@kernel(
-    "void(float32[::1], float32[::1], int64, int64, int64, int64, int64, int64, int64, int64)",
-    shared=True,
-)
-def pack(
-    w: Array, packed: Array, targets: int, sources: int, taps: int, target_stride: int,
-    source_stride: int, rows: int, lo: int, hi: int,
-) -> None:  # fmt: skip
-    """Write weights as ``[block][tap][source channel][target channel of the block]``.
-
-    Args:
-        w: flat; the taps of one pair of channels lie together.
-        packed: blocks lo to hi - 1 are written, zero where there is no such target channel. Blocks
-            run over the groups in turn.
-        targets, sources: channels of a group.
-        target_stride, source_stride: from one channel to the next in w, in values.
-        rows: target channels of a block.
-    """
-    blocks = (targets + rows - 1) // rows
-    to = lo * rows * taps * sources
-    for item in range(lo, hi):
-        group, first = item // blocks, item % blocks * rows
-        at = group * targets * sources * taps + first * target_stride
-        count = min(rows, targets - first)
-        for tap in range(taps):
-            place = at + tap
-            for _ in range(sources):
-                for r in range(rows):
-                    packed[to + r] = w[place + r * target_stride] if r < count else 0
-                place += source_stride
-                to += rows
 
 
 VARIANTS = {

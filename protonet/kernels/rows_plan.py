@@ -44,14 +44,13 @@ from protonet.kernels.weight_gradient_plan import Geometry
     POSITIONS,  # of a tile
     CHANNELS,  # of a tile
     BLOCKS,  # tiles along the target channels of a group
-    TAPS,
     RESULT,  # where results begin in scratch memory
     PITCH,  # of the results of a channel
     BAND,  # target rows that are staged together
     BANDS,
     PARTS,  # items of work that share the tiles along the target channels
     COUNT,
-) = range(28)
+) = range(27)
 
 STAGED_BYTES = 256 * 1024  # of the source rows of a band
 ROW_TILES = 8  # into which the positions of a kernel of 1 x 1 are cut
@@ -139,7 +138,7 @@ def make(g: Geometry, lanes: int, rows: int, columns: int, turned: bool = False)
     numbers[LINE], numbers[ROW], numbers[STRETCH] = line, row, stretch
     numbers[STRETCHES], numbers[TILES] = stretches, tiles // stretches
     numbers[POSITIONS], numbers[CHANNELS] = step, rows
-    numbers[BLOCKS], numbers[TAPS] = blocks, len(taps)
+    numbers[BLOCKS] = blocks
     numbers[RESULT], numbers[PITCH] = stretches * stretch, tiles * step
     numbers[BAND], numbers[BANDS], numbers[PARTS] = band, bands, parts
     return Plan(

@@ -29,6 +29,7 @@ from protonet.kernels import cpu
 
 LANES = cpu.lanes()
 VECTOR_BYTES = 4 * LANES
+LINE_BYTES = 64  # of a line of the caches
 
 _FLOAT, _BYTE, INT32, _INT64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 VECTOR = ir.VectorType(_FLOAT, LANES)

@@ -10,6 +10,7 @@ from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.jit import kernel
 from protonet.kernels.simd import (
     LANES,
+    LINE_BYTES,
     VECTOR_BYTES,
     copy_part,
     expect_read_later,
@@ -19,7 +20,6 @@ from protonet.kernels.simd import (
 ROWS = 14  # of b at a time, as the tile has
 SPAN = 64  # columns of b that are laid together: rows may fight for places in the cache
 STRETCH = 1024  # columns that are read ahead together: of a row a page
-LINE_BYTES = 64
 SPAN_LINES = ROWS * SPAN * 4 // LINE_BYTES
 SCRATCH = (1 + ROWS) * LANES + ROWS * SPAN  # values that times_by_lanes needs
 BLOCKS = {1: 7, 2: 5}  # rows of b that times_side_by_side reads at once, by vectors of a's rows
@@ -106,6 +106,20 @@ def _lay(source: int, row_bytes: int, depth: int, target: int) -> None:
             copy_part(at + j * 4, depth - j, to + j * 4)
 
 
+@kernel("inline")
+def _write(
+    sums: Array, wide: int, row: int, first: int, last: int, c: Array, keep: bool, bias: Array
+) -> None:
+    """Write the sums of rows first to last - 1 of a block, which begins at ``row`` of b.
+
+    sums: (last, wide), flat; a row of c is a column of it.
+    """
+    for m in range(c.shape[0]):
+        for i in range(first, last):
+            total = sums[i * wide + m]
+            c[m, row + i] = total + (c[m, row + i] if keep else bias[row + i])
+
+
 @kernel(
     "void(float32[::1], float32[:,::1], float32[:,::1], float32[::1], boolean, float32[:,::1],"
     " int64[:,::1], int64, int64, int64)",
@@ -148,10 +162,7 @@ def times_by_lanes(
                 run.ctypes.data, 1, start, start_row, 0, sums.ctypes.data, VECTOR_BYTES, 0,
             )  # fmt: skip
             start, start_row = sums.ctypes.data, VECTOR_BYTES
-        for m in range(M):
-            for i in range(block * ROWS - row, ROWS):
-                total = sums[i * LANES + m]
-                c[m, row + i] = total + (c[m, row + i] if keep else bias[row + i])
+        _write(sums, LANES, row, block * ROWS - row, ROWS, c, keep, bias)
 
 
 @kernel(
@@ -186,10 +197,7 @@ def times_side_by_side(
             run.ctypes.data, 1, zeros.ctypes.data, 0, VECTOR_BYTES,
             sums.ctypes.data, wide * 4, VECTOR_BYTES,
         )  # fmt: skip
-        for m in range(M):
-            for i in range(block * BLOCK - row, BLOCK):
-                total = sums[i * wide + m]
-                c[m, row + i] = total + (c[m, row + i] if keep else bias[row + i])
+        _write(sums, wide, row, block * BLOCK - row, BLOCK, c, keep, bias)
 
 
 SIDE_BY_SIDE = {
