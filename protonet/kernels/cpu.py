@@ -9,6 +9,10 @@ from __future__ import annotations
 import functools
 import os
 import platform
+from pathlib import Path
+
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")  # Linux tells of them there
+_USUAL_WAYS = 8
 
 
 @functools.cache
@@ -38,6 +42,26 @@ def registers() -> int:
     if platform.machine().lower() in ("aarch64", "arm64"):
         return 32
     return 32 if "avx512vl" in features() else 16
+
+
+@functools.cache
+def ways() -> int:
+    """Return how many lines whose addresses differ by a multiple of 4096 the first cache can hold.
+
+    Where the system does not say, 8, as most processors have.
+    """
+    for kind in sorted(_CACHES.glob("index*/type")):
+        if _text(kind) == "Data" and _text(kind.with_name("level")) == "1":
+            found = _text(kind.with_name("ways_of_associativity"))
+            return int(found) if found.isdecimal() and int(found) > 0 else _USUAL_WAYS
+    return _USUAL_WAYS
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 @functools.cache

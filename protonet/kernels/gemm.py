@@ -24,6 +24,8 @@ COPY_A = 64 * 1024  # values from which on it may pay to lay a transposed A stra
 COPY_ROWS = {32: 2048, 16: 512}
 LARGE_B = 256 * 1024  # values from which on reading it counts
 FEW_ROWS, FEW_ROWS_TRANSPOSED = 7, 3  # of A, up to which B had better be read as it lies
+# Rows of B that are read at once where they lie, by number of registers and of vectors of A's rows.
+SIDE_BY_SIDE = {32: {1: 10, 2: 10}, 16: {1: 7, 2: 5}}
 
 
 def gemm(
@@ -83,12 +85,12 @@ def multiply(
         )  # fmt: skip
         return
     if trans_b and not trans_a and N >= NARROW[0] and b.size >= LARGE_B:
-        lanes = cpu.lanes()
-        if cpu.registers() == 32 and lanes >= M:
-            multiply_by_lanes(a, b, c, keep, bias)
-            return
-        if cpu.registers() == 16 and 2 * lanes >= M:
+        vectors = -(-M // cpu.lanes())
+        if SIDE_BY_SIDE[cpu.registers()].get(vectors, cpu.ways()) < cpu.ways():
             multiply_side_by_side(a, b, c, keep, bias)
+            return
+        if vectors == 1 and cpu.registers() == 32:
+            multiply_by_lanes(a, b, c, keep, bias)
             return
     _multiply_panels(a, b, c, trans_a, trans_b, keep, bias)
 
@@ -122,13 +124,16 @@ def multiply_by_lanes(a: Array, b: Array, c: Array, keep: bool, bias: Array | No
 
 
 def multiply_side_by_side(a: Array, b: Array, c: Array, keep: bool, bias: Array | None) -> None:
-    """As multiply_by_lanes; a row of a is a lane of one vector, or of two."""
+    """As multiply_by_lanes; a row of a is a lane of one vector, or of two.
+
+    Rows of b as long as some pages all want the same places of the first cache.
+    """
     from protonet.kernels import thin
 
     vectors = -(-len(a) // cpu.lanes())
-    rows = thin.BLOCKS[vectors]
+    rows = SIDE_BY_SIDE[cpu.registers()][vectors]
     room = (1 + rows) * vectors * cpu.lanes()
-    _share_rows_of_b(thin.SIDE_BY_SIDE[vectors], rows, room, vectors, a, b, c, keep, bias)
+    _share_rows_of_b(thin.SIDE_BY_SIDE[rows, vectors], rows, room, vectors, a, b, c, keep, bias)
 
 
 def _share_rows_of_b(

@@ -22,7 +22,6 @@ SPAN = 64  # columns of b that are laid together: rows may fight for places in t
 STRETCH = 1024  # columns that are read ahead together: of a row a page
 SPAN_LINES = ROWS * SPAN * 4 // LINE_BYTES
 SCRATCH = (1 + ROWS) * LANES + ROWS * SPAN  # values that times_by_lanes needs
-BLOCKS = {1: 7, 2: 5}  # rows of b that times_side_by_side reads at once, by vectors of a's rows
 
 # Each variant of times_side_by_side has its own:
 tile: Any = None  # one of simd's
@@ -201,11 +200,11 @@ def times_side_by_side(
 
 
 SIDE_BY_SIDE = {
-    vectors: times_side_by_side.variant(
-        f"_{vectors}",
+    (rows, vectors): times_side_by_side.variant(
+        f"_{rows}x{vectors}",
         tile=getattr(simd, f"tile_{rows}x{vectors}"),
         BLOCK=rows,
         VECTORS=vectors,
     )
-    for vectors, rows in BLOCKS.items()
+    for rows, vectors in ((10, 1), (10, 2), (7, 1), (5, 2))
 }

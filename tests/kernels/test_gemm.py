@@ -11,7 +11,14 @@ import pytest
 from kernels.compare import assert_close, for_threads, random
 
 from protonet.kernels import cpu, inner_product
-from protonet.kernels.gemm import gemm, multiply_by_lanes, multiply_side_by_side
+from protonet.kernels import gemm as gemm_module
+from protonet.kernels.gemm import (
+    SIDE_BY_SIDE,
+    gemm,
+    multiply,
+    multiply_by_lanes,
+    multiply_side_by_side,
+)
 
 SIZES = [  # M, N, K
     (1, 1, 1),
@@ -78,6 +85,34 @@ def test_few_rows_with_a_matrix_as_it_lies(way: Any, keep: bool, rows: int) -> N
 
         (c,) = for_threads(compute)
         assert_close(c, a.astype(np.float64) @ b.T + (old if keep else bias))
+
+
+@pytest.mark.parametrize("registers", [16, 32])
+@pytest.mark.parametrize("vectors", [1, 2])
+def test_rows_side_by_side_for_other_processors(
+    registers: int, vectors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gemm_module, "SIDE_BY_SIDE", {cpu.registers(): SIDE_BY_SIDE[registers]})
+    a, b = random(vectors * cpu.lanes(), 70), random(33, 70, seed=1)
+    c = np.empty((len(a), len(b)), np.float32)
+    multiply_side_by_side(a, b, c, False, None)
+    assert_close(c, a.astype(np.float64) @ b.T)
+
+
+def test_rows_are_side_by_side_only_if_the_first_cache_holds_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[str] = []
+    for name in ("multiply_by_lanes", "multiply_side_by_side", "_multiply_panels"):
+        monkeypatch.setattr(gemm_module, name, lambda *args, name=name: taken.append(name))
+    a, b, c = random(16, 1024), random(256, 1024), random(16, 256)
+    monkeypatch.setattr(cpu, "lanes", lambda: 16)
+    for registers, ways in ((32, 12), (32, 8), (16, 8), (16, 4)):
+        monkeypatch.setattr(cpu, "registers", lambda registers=registers: registers)
+        monkeypatch.setattr(cpu, "ways", lambda ways=ways: ways)
+        multiply(a, b, c, False, True)
+    side, lanes, panels = "multiply_side_by_side", "multiply_by_lanes", "_multiply_panels"
+    assert taken == [side, lanes, side, panels]
 
 
 def test_nothing_to_do() -> None:

@@ -150,3 +150,29 @@ def test_lanes(
         monkeypatch.undo()
         for function in (cpu.features, cpu.lanes, cpu.registers):
             function.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("caches", "expected"),
+    [
+        ({"index0": ("Instruction", "1", "4"), "index1": ("Data", "1", "12")}, 12),
+        ({"index0": ("Unified", "2", "16"), "index1": ("Data", "2", "16")}, 8),
+        ({"index0": ("Data", "1", "0")}, 8),
+        ({"index0": ("Data", "1", None)}, 8),
+        ({}, 8),
+    ],
+    ids=str,
+)
+def test_ways_of_the_first_cache(
+    caches: dict[str, tuple[str, str, str | None]],
+    expected: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for index, values in caches.items():
+        (tmp_path / index).mkdir()
+        for name, value in zip(("type", "level", "ways_of_associativity"), values, strict=True):
+            if value is not None:
+                (tmp_path / index / name).write_text(value + "\n")
+    monkeypatch.setattr(cpu, "_CACHES", tmp_path)
+    assert cpu.ways.__wrapped__() == expected
