@@ -1,7 +1,7 @@
 """A convolution as plain sums whose vectors run along rows: rows_plan.py, and when to use it.
 
-Nothing is transposed, as it is for direct.Direct, which in turn gets more out of each value that it
-has staged: this one is for few source channels. Sums are the same to the bit.
+Nothing is transposed, as it is for direct.Direct, which in turn pads less where rows are short, and
+gets more out of each value that it has staged. Sums are the same to the bit.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ import math
 from protonet.blob import Array
 from protonet.kernels import cpu, rows_plan, scratch, threads
 from protonet.kernels.copies import in_a_row
-from protonet.kernels.direct import PACE, TILES, by_lane, pack
+from protonet.kernels.direct import TILES, by_lane, pack
 from protonet.kernels.finish import PLAIN, Finish
 from protonet.kernels.pooling import Mask
 from protonet.kernels.rows_plan import PARTS, Plan
 from protonet.kernels.weight_gradient_plan import Geometry
 
-STAGE_COST = 20  # multiply-adds that take as long as staging a value
+# Multiply-adds that take as long as staging a value does, less what that takes Direct; and where
+# several threads each stage what they share. By number of registers.
+STAGE_COST = {32: (0, 20), 16: (20, 20)}
+# How long tiles take for the same work, by rows and columns.
+PACE = {(14, 2): 1.0, (10, 2): 1.0, (8, 3): 0.93, (7, 3): 0.95, (5, 2): 1.0, (4, 3): 0.96}
 
 
 class Rows:
@@ -36,11 +40,12 @@ class Rows:
         """
         self._geometry, self._turned = g, turned
         costs = {
-            tile: rows_plan.work(g, cpu.lanes(), *tile) * PACE.get((*tile, True), 1.0)
+            tile: rows_plan.work(g, cpu.lanes(), *tile) * PACE[tile]
             for tile in TILES[cpu.registers()]
         }
         self._tile = min(costs, key=costs.__getitem__)
-        self.time = costs[self._tile] + STAGE_COST * g.N * g.C * math.prod(g.size)
+        stage_cost = STAGE_COST[cpu.registers()][int(self.plan.numbers[PARTS] > 1)]
+        self.time = costs[self._tile] + stage_cost * g.N * g.C * math.prod(g.size)
 
     @functools.cached_property
     def plan(self) -> Plan:
@@ -87,12 +92,7 @@ class Rows:
 
 
 def find(g: Geometry, backward: bool) -> Rows | None:
-    """Return the convolution, or the gradient of its data, if there is one along rows.
-
-    With 32 registers there is none: how long it takes there was not measured.
-    """
-    if cpu.registers() == 32:
-        return None
+    """Return the convolution, or the gradient of its data, if there is one along rows."""
     if not backward:
         return Rows(g)
     other = turned(g)

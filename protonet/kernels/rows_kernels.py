@@ -18,7 +18,9 @@ from protonet.kernels.rows_plan import (
     BLOCKS,
     CHANNELS,
     DOWN,
+    FLAT,
     GROUPS,
+    LAST,
     LINE,
     PAD_TOP,
     PARTS,
@@ -29,6 +31,7 @@ from protonet.kernels.rows_plan import (
     ROW,
     SOURCE_CHANNELS,
     SOURCE_HEIGHT,
+    SOURCE_IMAGE,
     SOURCE_PLANE,
     SOURCE_WIDTH,
     STRETCH,
@@ -39,7 +42,14 @@ from protonet.kernels.rows_plan import (
     TARGET_WIDTH,
     TILES,
 )
-from protonet.kernels.simd import LANES, LINE_BYTES, VECTOR_BYTES, copy_part, expect_write
+from protonet.kernels.simd import (
+    LANES,
+    LINE_BYTES,
+    VECTOR_BYTES,
+    copy_part,
+    expect_write,
+    move_part,
+)
 from protonet.kernels.simd_depthwise import every_second
 
 sums: Any = None  # of simd_rows': each variant of convolve has its own
@@ -91,20 +101,51 @@ def _stage(
 
 
 @kernel("inline")
-def _write(
-    results: Array, first: int, last: int, factor: Array, shift: Array, begin: int, slope: float,
-    target: Array, to: int, count: int, numbers: Ints,
-) -> None:  # fmt: skip
-    """Write a row of ``count`` positions of channels first to last - 1.
+def _stage_flat(
+    source: Array, group: int, begin: int, staged: Array, to: int, numbers: Ints
+) -> None:
+    """Write a row of positions as ``[stretch][channel][position]``, zero behind the last image.
 
     Args:
-        results: ``[channel][position]``.
+        group: where the group's first channel of the first image lies in source.
+        begin: the position of all images that is the row's first.
+        to: where the row is written in staged.
+    """
+    plane, step = numbers[SOURCE_PLANE], numbers[POSITIONS]
+    for c in range(numbers[SOURCE_CHANNELS]):
+        at, image, p = begin, begin // plane, begin % plane
+        for s in range(numbers[STRETCHES]):
+            place = to + s * numbers[STRETCH] + c * step
+            end = place + step
+            while place < end and at < numbers[LAST]:
+                count = min(end - place, plane - p)
+                seen = source.ctypes.data
+                seen += (group + image * numbers[SOURCE_IMAGE] + c * plane + p) * 4
+                written = staged.ctypes.data + place * 4
+                for i in range(0, count, LANES):
+                    move_part(seen + i * 4, count - i, written + i * 4)
+                place, at, p = place + count, at + count, p + count
+                if p == plane:
+                    image, p = image + 1, 0
+            staged[place:end] = 0
+
+
+@kernel("inline")
+def _write(
+    results: Array, skip: int, first: int, last: int, factor: Array, shift: Array, begin: int,
+    slope: float, target: Array, to: int, count: int, numbers: Ints,
+) -> None:  # fmt: skip
+    """Write ``count`` positions of channels first to last - 1.
+
+    Args:
+        results: ``[channel][position]``, from channel first on; ``skip`` positions are left out.
         factor, shift, slope: see finish.Finish; those of channel c at ``begin + c * LANES``.
-        to: where the row of channel 0 lies in target.
+        to: where they lie in target for channel 0.
     """
     pitch, plane = numbers[PITCH], numbers[TARGET_PLANE]
     for c in range(first, last):
-        row = results[c * pitch : c * pitch + count]
+        at = (c - first) * pitch + skip
+        row = results[at : at + count]
         out = target[to + c * plane : to + c * plane + count]
         if factor.size:
             scale, offset = factor[begin + c * LANES], shift[begin + c * LANES]
@@ -162,29 +203,40 @@ def convolve(
         for y in range(top, min(top + numbers[BAND], numbers[TARGET_HEIGHT])):
             above = (y - top) * numbers[DOWN]
             while ready < above + numbers[REACH]:
-                row = top * numbers[DOWN] - numbers[PAD_TOP] + ready
-                _stage(source, source_at, row, scratch, ready * numbers[ROW], phases, numbers)
+                row, to = top * numbers[DOWN] - numbers[PAD_TOP] + ready, ready * numbers[ROW]
+                if numbers[FLAT]:
+                    _stage_flat(source, source_at, row * width, scratch, to, numbers)
+                else:
+                    _stage(source, source_at, row, scratch, to, phases, numbers)
                 ready += 1
-            for t in range(numbers[STRETCHES] * numbers[TILES]):
-                stretch, tile = t // numbers[TILES], t % numbers[TILES]
-                seen = scratch.ctypes.data + tile * tile_bytes
-                seen += (stretch * numbers[STRETCH] + above * numbers[ROW]) * 4
-                out = results.ctypes.data + t * tile_bytes
-                expected = target.ctypes.data + (target_at + y * width) * 4 + t * tile_bytes
-                for block in range(first_block, last_block):
+            count = min(width, numbers[LAST] - y * width)
+            for block in range(first_block, last_block):
+                first = block * rows
+                for t in range((count + numbers[POSITIONS] - 1) // numbers[POSITIONS]):
+                    stretch, tile = t // numbers[TILES], t % numbers[TILES]
+                    seen = scratch.ctypes.data + tile * tile_bytes
+                    seen += (stretch * numbers[STRETCH] + above * numbers[ROW]) * 4
                     sums(
                         packed + block * block_bytes, seen, taps.ctypes.data, taps.size,
-                        start.ctypes.data + (begin + block * rows * LANES) * 4,
-                        out + block * rows * pitch * 4, pitch * 4,
+                        start.ctypes.data + (begin + first * LANES) * 4,
+                        results.ctypes.data + t * tile_bytes, pitch * 4,
                     )  # fmt: skip
-                    for c in range(block * rows, (block + 1) * rows):
+                    q = y * width + t * numbers[POSITIONS]
+                    expected = target_at + q // plane * image_values + first * plane + q % plane
+                    for c in range(rows):
                         for i in range(0, tile_bytes, LINE_BYTES):
-                            expect_write(expected + c * plane * 4 + i)
-            _write(
-                results, first_block * rows, min(last_block * rows, numbers[TARGET_CHANNELS]),
-                factor, shift, begin, slope, target, target_at + y * width,
-                min(width, plane - y * width), numbers,
-            )  # fmt: skip
+                            expect_write(target.ctypes.data + (expected + c * plane) * 4 + i)
+                done = 0
+                while done < count:
+                    q = y * width + done
+                    of_image = min(count - done, plane - q % plane)
+                    _write(
+                        results, done, first, min(first + rows, numbers[TARGET_CHANNELS]),
+                        factor, shift, begin, slope,
+                        target, target_at + q // plane * image_values + q % plane, of_image,
+                        numbers,
+                    )  # fmt: skip
+                    done += of_image
 
 
 VARIANTS = {

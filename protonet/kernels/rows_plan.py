@@ -8,7 +8,9 @@ zeros where taps see what is beside the image.
 
 Where a tap sees one column only, kernels of 1 x 1, rows are cut into the stretches of a tile, so
 that what a tile reads lies together: its channels would else come from as many places, and meet in
-few of those that the first cache has for them.
+few of those that the first cache has for them. Where it also makes no difference where a row
+begins, the positions of all images follow each other, cut into rows of whole tiles, so that no tile
+but the last is padded.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from protonet.kernels.weight_gradient_plan import Geometry
     SOURCE_HEIGHT,
     SOURCE_WIDTH,
     SOURCE_PLANE,
+    SOURCE_IMAGE,  # from one image to the next
     TARGET_HEIGHT,
     TARGET_WIDTH,
     TARGET_PLANE,
@@ -49,11 +52,13 @@ from protonet.kernels.weight_gradient_plan import Geometry
     BAND,  # target rows that are staged together
     BANDS,
     PARTS,  # items of work that share the tiles along the target channels
+    FLAT,  # whether the positions of all images follow each other
+    LAST,  # how many target positions there are: of an image, or of all that follow each other
     COUNT,
-) = range(27)
+) = range(30)
 
 STAGED_BYTES = 256 * 1024  # of the source rows of a band
-ROW_TILES = 8  # into which the positions of a kernel of 1 x 1 are cut
+ROW_TILES = 8  # of a row of positions that follow each other
 ITEMS = 8  # work for threads should come in at least so many parts
 
 
@@ -67,7 +72,7 @@ class Plan(NamedTuple):
         taps: (taps * channels,): where the first position of a staged row sees them, in bytes; in
             the order of the weights.
         scratch: float32 values of scratch memory.
-        items: images * groups * bands * parts.
+        items: images, or 1 if they follow each other, * groups * bands * parts.
         weights, starts: float32 values of the packed weights and start values.
     """
 
@@ -91,11 +96,14 @@ def make(g: Geometry, lanes: int, rows: int, columns: int, turned: bool = False)
     step, (kernel_height, kernel_width) = columns * lanes, g.kernel
     (height, width), (target_height, target_width) = g.size, g.output
     source_plane, target_plane = height * width, target_height * target_width
-    if _is_flat(g):  # where a row begins makes no difference: rows of whole tiles
-        tiles = -(-source_plane // step)
-        width = target_width = step * -(-tiles // -(-tiles // ROW_TILES))
-        height = target_height = -(-source_plane // width)
     sources, targets = g.C // g.group, g.O // g.group
+    images, last = g.N, target_plane
+    if _is_flat(g):
+        images, last = 1, g.N * target_plane
+        tiles = -(-last // step)
+        at_most = max(1, min(ROW_TILES, STAGED_BYTES // 4 // (sources * step)))
+        width = target_width = step * -(-tiles // -(-tiles // at_most))
+        height = target_height = -(-last // width)
     tiles, blocks = -(-target_width // step), -(-targets // rows)
     stretches = tiles if kernel_width == 1 else 1
 
@@ -109,10 +117,10 @@ def make(g: Geometry, lanes: int, rows: int, columns: int, turned: bool = False)
     reach = (kernel_height - 1) * g.dilation[0] + 1
 
     band = (STAGED_BYTES // 4 // (stretches * row) - reach) // g.stride[0] + 1
-    wanted = -(-ITEMS // max(1, g.N * g.group))
+    wanted = -(-ITEMS // max(1, images * g.group))
     band = max(1, min(band, -(-target_height // wanted)))
     bands = -(-target_height // band)
-    items = g.N * g.group * bands
+    items = images * g.group * bands
     parts = max(1, min(blocks, -(-ITEMS // max(1, items))))
     stretch = ((band - 1) * g.stride[0] + reach) * row
 
@@ -133,6 +141,7 @@ def make(g: Geometry, lanes: int, rows: int, columns: int, turned: bool = False)
     numbers[SOURCE_HEIGHT], numbers[SOURCE_WIDTH] = height, width
     numbers[TARGET_HEIGHT], numbers[TARGET_WIDTH] = target_height, target_width
     numbers[SOURCE_PLANE], numbers[TARGET_PLANE] = source_plane, target_plane
+    numbers[SOURCE_IMAGE] = g.C * source_plane
     numbers[DOWN], numbers[ACROSS] = g.stride
     numbers[PAD_TOP], numbers[REACH] = g.pad[0], reach
     numbers[LINE], numbers[ROW], numbers[STRETCH] = line, row, stretch
@@ -141,13 +150,14 @@ def make(g: Geometry, lanes: int, rows: int, columns: int, turned: bool = False)
     numbers[BLOCKS] = blocks
     numbers[RESULT], numbers[PITCH] = stretches * stretch, tiles * step
     numbers[BAND], numbers[BANDS], numbers[PARTS] = band, bands, parts
+    numbers[FLAT], numbers[LAST] = _is_flat(g), last
     return Plan(
         rows,
         columns,
         numbers,
         np.array(list(phases.values()), np.int64),
         np.array(taps, np.int64),
-        stretches * stretch + blocks * rows * tiles * step,
+        stretches * stretch + rows * tiles * step,
         items * parts,
         g.group * blocks * rows * len(taps),
         g.group * blocks * rows * lanes,
@@ -164,7 +174,7 @@ def work(g: Geometry, lanes: int, rows: int, columns: int) -> float:
     step = columns * lanes
     channels = -(-g.O // g.group // rows) * rows * g.group
     if _is_flat(g):
-        positions = -(-math.prod(g.output) // step) * step
+        positions = -(-g.N * math.prod(g.output) // step) * step
     else:
-        positions = g.output[0] * -(-g.output[1] // step) * step
-    return g.N * channels * positions * math.prod(g.kernel) * (g.C // g.group)
+        positions = g.N * g.output[0] * -(-g.output[1] // step) * step
+    return channels * positions * math.prod(g.kernel) * (g.C // g.group)

@@ -314,6 +314,24 @@ def copy_part(context: Any, source: Value, count: Value, target: Value) -> Any:
 
 
 @intrinsic
+def move_part(context: Any, source: Value, count: Value, target: Value) -> Any:
+    """Write the first ``count`` values of source, LANES if it is more, and touch no others."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+        code = Code(builder)
+        source, count, target = args
+        with code.if_whole(count) as (whole, part):
+            with whole:
+                code.store(code.load(code.pointer(source)), code.pointer(target))
+            with part, builder.if_then(builder.icmp_signed(">", count, number(0))):
+                vector = code.load_masked(code.pointer(source), code.lanes_below(count))
+                code.store_part(vector, code.pointer(target), count)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), emit
+
+
+@intrinsic
 def store_part(context: Any, source: Value, count: Value, target: Value) -> Any:
     """Write the first ``count`` values of a vector, all LANES if it is more."""
 

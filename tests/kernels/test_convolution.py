@@ -362,21 +362,42 @@ def test_images_that_lie_far_apart_are_not_written_together() -> None:
     assert not images_together(16, 3, 227, 227, 64, (3, 3), (2, 2))
 
 
-def test_few_source_channels_are_convolved_along_rows() -> None:
-    """Where it was measured; and not what is pooled before results are written."""
+def test_what_is_convolved_along_rows() -> None:
+    """What takes less time so; and not what is pooled before results are written."""
 
     def along_rows(maths: Convolution2D) -> bool:
         return isinstance(maths._forward, rows.Rows)
 
-    measured = cpu.registers() == 16
-    first = Convolution2D(16, 3, 227, 227, 64, (3, 3), (2, 2))
-    assert along_rows(first) == measured
-    assert not along_rows(Convolution2D(16, 512, 14, 14, 512, (1, 1)))
+    assert along_rows(Convolution2D(16, 3, 227, 227, 64, (3, 3), (2, 2)))
+    assert not along_rows(Convolution2D(16, 1024, 7, 7, 2048, (1, 1), (2, 2)))
     lenet = Convolution2D(64, 1, 28, 28, 20, (5, 5))
     assert lenet.can_pool and not isinstance(lenet._pooling, rows.Rows)
     squeeze = Convolution2D(16, 64, 56, 56, 16, (1, 1))
-    assert isinstance(squeeze._backward, rows.Rows) == measured
-    assert not along_rows(squeeze)
+    assert isinstance(squeeze._backward, rows.Rows)
+    few_registers = cpu.registers() == 16
+    assert along_rows(squeeze) != few_registers
+    assert along_rows(Convolution2D(16, 512, 14, 14, 512, (1, 1))) != few_registers
+    assert not along_rows(Convolution2D(1, 512, 14, 14, 512, (1, 1)))
+
+
+@pytest.mark.parametrize("images", [1, 3, 16])
+def test_positions_of_all_images_follow_each_other(images: int) -> None:
+    """Rows end within images, and images within tiles; images of y may lie apart."""
+    for size, channels in (((7, 7), 33), ((1, 5), 3), ((20, 37), 4)):
+        x, w = random(images, channels, *size), random(30, channels, 1, 1, seed=1)
+        g = Convolution2D(*x.shape, 30, (1, 1))._geometry
+        wide = np.full((images, 40, *size), 7.0, np.float32)
+
+        def compute(x: Any = x, w: Any = w, g: Any = g, wide: Any = wide) -> list[np.ndarray]:
+            way, y = rows.Rows(g), wide.copy()
+            packed = np.empty(way.weights, np.float32)
+            way.pack(w, packed)
+            way.run(x, packed, None, y[:, 5:35])
+            return [y]
+
+        (y,) = for_threads(compute)
+        assert_close(y[:, 5:35], np.einsum("oc,nchw->nohw", w[:, :, 0, 0].astype(np.float64), x))
+        assert (y[:, :5] == 7).all() and (y[:, 35:] == 7).all()
 
 
 @pytest.mark.parametrize("positions", [2, 3])
