@@ -5,10 +5,11 @@ The surface is pycaffe's: ``net.blobs``, ``net.params``, ``net.forward()``, ``ne
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -29,6 +30,19 @@ _ROUND = 16  # floats: each parameter starts on a cache line of its arena
 
 Hook = Callable[[str], None]
 IndexHook = Callable[[int], None]
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _without_warnings(run: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let NumPy overflow in silence, as compiled code does: numbers that diverge are told once."""
+
+    @functools.wraps(run)
+    def silent(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with np.errstate(all="ignore"):
+            return run(*args, **kwargs)
+
+    return silent
 
 
 class Net:
@@ -292,6 +306,7 @@ class Net:
         names = self.inputs if end is None else self.bottom_names[end]
         return {n: self._blob(n).diff for n in dict.fromkeys([*names, *(diffs or ())])}
 
+    @_without_warnings
     def run_forward(self, indices: Iterable[int] | None = None, hidden: bool = False) -> float:
         """Run layers by index, all by default, and return the weighted sum of their losses.
 
@@ -373,6 +388,7 @@ class Net:
             step.layer.rewrite(step.bottom, step.top)
             self._left_out.written(step.top)
 
+    @_without_warnings
     def run_backward(self, indices: Iterable[int] | None = None, hidden: bool = False) -> None:
         """Run the backward pass of layers by index, all in reverse by default.
 
@@ -405,6 +421,7 @@ class Net:
         if self.debug_info is not None and indices is None:
             self.debug_info.all_parameters()
 
+    @_without_warnings
     def complete(self) -> None:
         """Write what hidden passes left out, from the weights that they took."""
         if self._hidden is not None:

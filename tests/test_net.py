@@ -97,6 +97,22 @@ def test_hooks(net):
     assert seen == [("before", "act"), ("after", "act"), ("back", "loss")]
 
 
+def test_numbers_that_overflow_give_no_warnings():
+    tile = """
+    force_backward: true
+    layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 1 } } }
+    layer { name: "y" type: "Tile" bottom: "x" top: "y" tile_param { tiles: 2 } }
+    """
+    net = protonet.Net(parse_net(tile, "tile.prototxt"), protonet.TRAIN)
+    net.forward()
+    net.blobs["y"].diff[...] = [[np.inf, -np.inf], [1, 2]]
+    net.backward()  # warnings are errors in tests
+    assert np.isnan(net.blobs["x"].diff[0])
+    assert net.blobs["x"].diff[1] == 3
+    with pytest.warns(RuntimeWarning, match="invalid value"):
+        np.add(np.float32(np.inf), np.float32(-np.inf))  # the user's own, after a pass
+
+
 def test_another_batch_size(net):
     for name, axis in (("x", 3), ("t", 4)):
         net.blobs[name].reshape(5, axis)
