@@ -12,6 +12,7 @@ what the convolution reads: see :func:`pooled`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -54,7 +55,11 @@ class Chain:
     def backward(self) -> None:
         """Run the backward pass of all steps; a blob that is pooled may get no gradient."""
         first, last = self.steps[0], self.steps[-1]
-        gate = self._gate()
+        if first is last:
+            if first.backward:
+                first.layer.backward(first.top, first.propagate_down, first.bottom)
+            return
+        gate = self._gate
         top = last.top if gate is None else [_gated(gate, last.top[0])]
         spread = self.pools and first.backward and last.backward and not any(first.propagate_down)
         if spread and first.layer.can_spread():
@@ -72,6 +77,7 @@ class Chain:
                 step_top = top if step is last else step.top
                 step.layer.backward(step_top, step.propagate_down, step.bottom)
 
+    @functools.cached_property
     def _gate(self) -> Step | None:
         """Return the ReLU before the pooling that goes backward, if there is one."""
         between = self.steps[1:-1] if self.pools else []
@@ -94,7 +100,7 @@ class Chain:
             return
         first, *others, pool = self.steps
         first.layer.complete(first.bottom, pool.bottom, _finish(others))
-        gate = self._gate()
+        gate = self._gate
         for step in (pool, gate) if backward else ():
             if step is not None and step.backward:
                 step.layer.backward(step.top, step.propagate_down, step.bottom)

@@ -164,6 +164,7 @@ class _Panels(NamedTuple):
     zeros: Array  # as many as all panels are wide, and one more panel
     packed: int
     edge: int
+    padded: int  # rows of A that a tile reads, where A has fewer: it must be copied; else 0
     items: int
     grain: int
 
@@ -181,7 +182,7 @@ def _panels(M: int, N: int, K: int, trans_a: bool, trans_b: bool, keep: bool) ->
     by_rows = M >= BY_ROWS * K
     chunk = rows * -(-blocks // min(blocks, wanted if by_rows else -(-wanted // panels)))
     items = -(-M // chunk) * (1 if by_rows else panels)
-    a_strides, b_row = (1, M) if trans_a else (K, 1), K if trans_b else N
+    a_strides, b_row = (1, M) if trans_a and rows <= M else (K, 1), K if trans_b else N
     return _Panels(
         product.VARIANTS[TILES[cpu.registers()]],
         np.array(
@@ -203,6 +204,7 @@ def _panels(M: int, N: int, K: int, trans_a: bool, trans_b: bool, keep: bool) ->
         np.zeros((panels + 1) * width, np.float32),
         min(panels, product.GROUP) * product.STRETCH * width,
         rows * width,
+        0 if rows <= M else rows,
         items,
         max(1, ITEM_WORK * items // max(1, work)),
     )
@@ -219,12 +221,11 @@ def _multiply_panels(
 ) -> None:
     M, N = c.shape
     K = a.shape[0] if trans_a else a.shape[1]
-    rows = _tile(N)[0]
-    if M < rows:  # a tile reads all its rows
-        padded = np.zeros((rows, K), np.float32)
-        padded[:M] = a.T if trans_a else a
-        a, trans_a = padded, False
     plan = _panels(M, N, K, trans_a, trans_b, keep)
+    if plan.padded:
+        padded = np.zeros((plan.padded, K), np.float32)
+        padded[:M] = a.T if trans_a else a
+        a = padded
     added = plan.zeros
     if bias is not None:
         added = added.copy()

@@ -17,7 +17,7 @@ _ROUND = 32  # values: no two workers write to the same or to neighbouring cache
 class _Buffers(threading.local):
     def __init__(self) -> None:
         self.by_name: dict[str, Array] = {}
-        self.views: dict[tuple[str, int, int], Array] = {}  # by name, workers, size for each
+        self.views: dict[tuple[str, int, int], Array] = {}  # by name, values for each, workers
 
 
 _buffers = _Buffers()
@@ -38,10 +38,10 @@ def get(name: str, count: int) -> Array:
 
 def each(name: str, count: int) -> Array:
     """Return at least ``count`` such values for each worker of a shared kernel, (workers, ...)."""
-    size, workers = -(-count // _ROUND) * _ROUND, threads.count()
-    key = (name, workers, size)
+    key = name, count, threads.count()
     view = _buffers.views.get(key)
     if view is None:
+        size, workers = -(-count // _ROUND) * _ROUND, threads.count()
         view = get(name, workers * size)[: workers * size].reshape(workers, size)
         _buffers.views[key] = view
     return view

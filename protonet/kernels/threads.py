@@ -76,8 +76,9 @@ class _Board:
         size = BOXES + MOST * BOX_BYTES
         memory = aligned_zeros(size // 4)
         self.address: int = memory.ctypes.data
-        self._words: Any = memory.view("int64")
-        self._words[(BOXES + STATE) // 8 :: BOX_BYTES // 8] = ASLEEP
+        words = memory.view("int64")
+        words[(BOXES + STATE) // 8 :: BOX_BYTES // 8] = ASLEEP
+        self._words = words.data  # which is sooner read than an array
         self._ready = False
 
     def prepare(self) -> None:
@@ -93,7 +94,7 @@ class _Board:
         return self.address + BOXES + index * BOX_BYTES
 
     def state(self, index: int) -> int:
-        return int(self._words[(BOXES + index * BOX_BYTES + STATE) // 8])
+        return self._words[(BOXES + index * BOX_BYTES + STATE) // 8]
 
     def set_state(self, index: int, state: int) -> None:
         self._words[(BOXES + index * BOX_BYTES + STATE) // 8] = state
@@ -136,14 +137,16 @@ class _Worker:
 
     def wake(self, caller: int) -> None:
         """Have it look for parts. caller: the processor of the thread it helps, -1 if unknown."""
-        self._keep_off(caller)
+        if caller != self._kept_off:
+            self._keep_off(caller)
         if self._board.state(self._index) == ASLEEP:
             self._board.set_state(self._index, IDLE)
             self._go.release()
 
     def start(self, job: _Job, caller: int) -> None:
         """Let it help with a job in Python."""
-        self._keep_off(caller)
+        if caller != self._kept_off:
+            self._keep_off(caller)
         if self._board.state(self._index) != ASLEEP:
             self._call()
         self._job = job
@@ -167,7 +170,7 @@ class _Worker:
 
     def _keep_off(self, caller: int) -> None:
         thread = self._thread.native_id
-        if caller != self._kept_off and thread is not None:
+        if thread is not None:
             placement.keep_off(caller, thread)
             self._kept_off = caller
 
@@ -249,13 +252,14 @@ def share(
         whole: parts are not cut into pieces, because each call of the kernel costs something.
     """
     step = step or _step(grain)
+    most = min(total // grain, -(-total // step))
+    parts = min(_count or count(), most)
+    pieces = parts if whole else min(parts * PIECES, most)
     do = kernel.compile()
-
-    def in_parts(parts: int) -> bool:
-        most = min(parts * (1 if whole else PIECES), total // grain, -(-total // step))
-        return bool(do(*args, total, step, max(parts, most), parts, _board.address))
-
-    _with_workers(in_parts, total, grain, step)
+    if parts > 1 and compiles():
+        _with_workers(lambda n: do(*args, total, step, pieces, n, _board.address), parts)
+    elif total > 0:
+        do(*args, total, step, 1, 1, _board.address)
 
 
 def share_in_turns(kernel: Kernel, turns: int, total: int, *args: Any, grain: int = 1) -> None:
@@ -274,20 +278,19 @@ def share_in_turns(kernel: Kernel, turns: int, total: int, *args: Any, grain: in
                 _insist(lambda: _ended(parts))
         return True
 
-    _with_workers(in_parts, total, grain, 1)
+    parts = min(count(), total // grain)
+    if parts > 1 and compiles():
+        _with_workers(in_parts, parts)
+    elif total > 0:
+        in_parts(1)
 
 
-def _with_workers(in_parts: Callable[[int], bool], total: int, grain: int, step: int) -> None:
-    """Call ``in_parts`` with a number of parts; see to it that the helpers have ended.
+def _with_workers(in_parts: Callable[[int], bool], parts: int) -> None:
+    """Call ``in_parts`` with a number of parts, 1 if the workers are taken; see to their end.
 
     Args:
-        in_parts: returns whether they have.
+        in_parts: returns whether they have ended.
     """
-    parts = min(_count or count(), total // grain, -(-total // step))
-    if parts <= 1 or not compiles():
-        if total > 0:
-            in_parts(1)
-        return
     claim, started, ended = object(), False, False
     try:
         alone = _taken.setdefault(WORKERS, claim) is not claim

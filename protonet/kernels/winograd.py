@@ -23,7 +23,7 @@ from protonet.kernels.finish import PLAIN, Finish
 from protonet.kernels.gemm import multiply
 from protonet.kernels.pooling import Mask
 from protonet.kernels.weight_gradient_plan import Geometry
-from protonet.kernels.winograd_plan import Plan, SumPlan
+from protonet.kernels.winograd_plan import Plan, SumPlan, round_up
 from protonet.kernels.winograd_tiles import TilePlan
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 MOST_CHANNELS = 256
 
-_ONES = np.ones(16, np.float32)
+ADD_GRAIN = 16384  # sums which it is worth a thread to make weights of
+
+_ONES, _NONE = np.ones(16, np.float32), np.zeros(0, np.float32)
 
 
 class Winograd:
@@ -69,7 +71,8 @@ class Winograd:
         mask: Mask | None = None,
     ) -> None:
         """Write the target: as Direct.run, but going back there is no bias, finish or mask."""
-        kernels, plan, group = _kernels(self._geometry), self._plan, self._geometry.group
+        kernels = _kernels(self._geometry.kernel[0])
+        plan, group = self._plan, self._geometry.group
         ways = kernels.convolve
         if mask is not None:
             plan, ways = self._pooled_plan, kernels.convolve_pooled
@@ -135,28 +138,26 @@ class WinogradSums:
         """Add to dw, and to db if that is given. mask: None, see ``can_spread``."""
         assert mask is None
         g, plan = self._geometry, self._plan
-        parts, points, *shape = plan.sums
-        sums = scratch.get("sums", math.prod(plan.sums))[: math.prod(plan.sums)]
-        of_bias = np.empty((parts, *shape[:2], 0 if db is None else 4), np.float32)
+        parts, points, groups, rows, row = plan.sums
+        past = 2 * cpu.lanes()
+        sums = scratch.get("sums", math.prod(plan.sums) + past)
+        of_bias = np.empty(0 if db is None else parts * groups * rows * 4, np.float32)
+        kernels = _kernels(g.kernel[0])
         items = parts * g.group * int(plan.numbers[winograd_plan.SUMS_SLICES])
         threads.share(
-            _kernels(g).sum_products, items,
-            x.reshape(-1), dy.reshape(-1), sums, of_bias.reshape(-1), _ONES,
+            kernels.sum_products, items,
+            x.reshape(-1), dy.reshape(-1), sums, of_bias, _ONES,
             scratch.each("staged", plan.scratch), plan.numbers, plan.of_x, plan.of_dy,
         )  # fmt: skip
-        whole, *others = sums.reshape(parts, points, -1)
-        for part in others:
-            whole += part
-        matrix, outputs, channels = _kernel_matrix(g.kernel[0]), g.O // g.group, g.C // g.group
-        if shape == [g.group, outputs, channels]:
-            multiply(whole, matrix, dw.reshape(-1, matrix.shape[1]), trans_a=True, keep=True)
-        else:
-            padded = np.empty((*shape, matrix.shape[1]), np.float32)
-            multiply(whole, matrix, padded.reshape(-1, matrix.shape[1]), trans_a=True)
-            grouped = dw.reshape(g.group, outputs, channels, -1)
-            grouped += padded[:, :outputs, :channels]
-        if db is not None:
-            db += of_bias[..., :outputs, 0].sum(axis=0).reshape(-1)
+        matrix = _kernel_matrix(g.kernel[0])
+        room = (matrix.size // matrix.shape[1] + matrix.shape[1] + 1) * round_up(row, past)
+        threads.share(
+            kernels.add_weights, g.O,
+            sums, of_bias, matrix.reshape(-1), dw.reshape(-1), _NONE if db is None else db,
+            scratch.each("packed", room), scratch.each("runs", 32).view(np.int64),
+            plan.numbers, plan.of_x, g.O // g.group,
+            grain=max(1, ADD_GRAIN // (parts * points * row)),
+        )  # fmt: skip
 
 
 def find(g: Geometry, backward: bool) -> Winograd | WinogradTiles | None:
@@ -222,7 +223,8 @@ def _kernel_matrix(r: int, turned: bool = False) -> Array:
     return np.ascontiguousarray(matrix[:, ::-1]) if turned else matrix
 
 
-def _kernels(g: Geometry) -> Kernels:
+@functools.cache
+def _kernels(r: int) -> Kernels:
     from protonet.kernels.winograd_kernels import KERNELS
 
-    return KERNELS[g.kernel[0]]
+    return KERNELS[r]

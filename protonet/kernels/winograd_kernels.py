@@ -24,7 +24,7 @@ from protonet.kernels.correlation_plan import (
 from protonet.kernels.direct import ALL_TILES
 from protonet.kernels.jit import Kernel, kernel
 from protonet.kernels.pooling import Mask
-from protonet.kernels.simd import LANES, VECTOR_BYTES
+from protonet.kernels.simd import LANES, VECTOR_BYTES, tile_5x2
 from protonet.kernels.simd_winograd import LANE_COLUMNS, LANE_ROWS, sum_lanes
 from protonet.kernels.winograd_plan import (
     BACK,
@@ -60,6 +60,8 @@ from protonet.kernels.winograd_plan import (
     WEIGHT_TARGET,
     N,
 )
+
+SUMS_ROWS, SUMS_COLUMNS = 5, 2 * LANES  # of the tile that makes weights of sums
 
 # Each variant has its own: M outputs of a tile along an axis, the kernel's size R, a tile of
 # products; what a tile TAKES of the source along an axis and GIVES to the target; and matrices.
@@ -281,10 +283,64 @@ def sum_products(
                         )  # fmt: skip
 
 
+@kernel(
+    "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[::1], float32[:,::1],"
+    " int64[:,::1], int64[::1], int64[::1], int64, int64, int64, int64)",
+    shared=True,
+)
+def add_weights(
+    sums: Array, of_bias: Array, matrix: Array, dw: Array, db: Array, memory: Array, runs: Ints,
+    numbers: Ints, of_x: Ints, outputs: int, lo: int, hi: int, worker: int,
+) -> None:  # fmt: skip
+    """Add to the weights of output channels lo to hi - 1 what sums by points are to them.
+
+    Args:
+        sums, of_bias: of :func:`sum_products`; their parts are added up. SUMS_COLUMNS values
+            behind the sums are read, too.
+        matrix: what a kernel's weights are multiplied by to have points, ``[point][weight]``.
+        db: empty if it is not wanted.
+        memory: of each worker, N * N + R * R + 1 rows of sums, as many as SUMS_COLUMNS divides.
+        runs: memory for three numbers of each worker.
+        outputs: of a group.
+    """
+    parts, channels, row = numbers[SUMS_PARTS], of_x[SOURCE_CHANNELS], numbers[SUMS_ROW] // 4
+    point, width = numbers[SUMS_POINT] // 4, memory.shape[1] // (N * N + R * R + 1)
+    run, total, weights = runs[worker], memory[worker], memory[worker, N * N * width :]
+    none = memory[worker, (N * N + R * R) * width :]
+    run[0] = run[1] = 0
+    run[2] = N * N
+    for c in range(SUMS_COLUMNS):
+        none[c] = 0
+    for o in range(lo, hi):
+        place = o // outputs * numbers[SUMS_OUTPUTS] + o % outputs
+        for part in range(parts):
+            for p in range(N * N):
+                at = (part * N * N + p) * point + place * row
+                some, whole = sums[at : at + width], total[p * width : (p + 1) * width]
+                for c in range(width):
+                    whole[c] = some[c] if part == 0 else whole[c] + some[c]
+            if db.size:
+                db[o] += of_bias[(part * (point // row) + place) * LANE_COLUMNS]
+        for c in range(0, width, SUMS_COLUMNS):
+            for w in range(0, R * R, SUMS_ROWS):
+                first = min(w, R * R - SUMS_ROWS)  # the last tile reaches back
+                tile_5x2(
+                    matrix.ctypes.data + first * 4, 4, R * R * 4,
+                    total.ctypes.data + c * 4, VECTOR_BYTES, width * 4, run.ctypes.data, 1,
+                    none.ctypes.data, 0, VECTOR_BYTES,
+                    weights.ctypes.data + (first * width + c) * 4, width * 4, VECTOR_BYTES,
+                )  # fmt: skip
+        for c in range(channels):
+            own = dw[(o * channels + c) * R * R : (o * channels + c + 1) * R * R]
+            for w in range(R * R):
+                own[w] += weights[w * width + c]
+
+
 class Kernels(NamedTuple):
     """The kernels for one size of kernel; those that multiply, by the rows and columns of tiles."""
 
     sum_products: Kernel
+    add_weights: Kernel
     convolve: dict[tuple[int, int], Kernel]
     convolve_pooled: dict[tuple[int, int], Kernel]
 
@@ -311,7 +367,8 @@ def _kernels(r: int) -> Kernels:
         label, names = f"_{r}_{name}", {"_multiply": multiply, **sides, **sizes}
         whole[rows, columns] = convolve.variant(label, **names)
         pooled[rows, columns] = convolve.variant(f"{label}_pooled", **names, write_out=pool_out)
-    return Kernels(sum_products.variant(f"_{r}", **sides, **sizes), whole, pooled)
+    sums = sum_products.variant(f"_{r}", **sides, **sizes)
+    return Kernels(sums, add_weights.variant(f"_{r}", **sizes), whole, pooled)
 
 
 KERNELS = {r: _kernels(r) for r in OUTPUTS}
