@@ -11,8 +11,12 @@ from protonet.blob import Array
 from protonet.kernels import cpu, scratch, threads
 from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.jit import Kernel
+from protonet.kernels.weight_gradient_plan import round_up
 
-TILES = {32: (8, 3), 16: (4, 3)}  # rows, columns of vectors; by number of registers
+# Rows and columns of vectors of the tiles that there are, by number of registers.
+TILES = {32: ((8, 3), (14, 2)), 16: ((4, 3),)}
+# How long the same work was seen to take in them, and where steps of A are laid straight.
+PACE = {(8, 3): (1.0, 1.1), (14, 2): (1.05, 1.0), (4, 3): (1.0, 1.0)}
 NARROW = (14, 1)  # the same where C is no wider than a vector
 ITEMS = 32  # work for threads should come in at least so many parts
 ITEM_WORK = 768 * 1024  # multiply-adds below which a part is not worth a thread
@@ -22,6 +26,7 @@ COPY_A = 64 * 1024  # values from which on it may pay to lay a transposed A stra
 # And its rows, by number of registers: shorter steps from k to k were seen not to fight for a place
 # in the cache.
 COPY_ROWS = {32: 2048, 16: 512}
+FAR_STEPS = 256  # of a transposed A, from which on a tile's are laid straight with 32 registers
 LARGE_B = 256 * 1024  # values from which on reading it counts
 FEW_ROWS, FEW_ROWS_TRANSPOSED = 7, 3  # of A, up to which B had better be read as it lies
 # Rows of B that are read at once where they lie, by number of registers and of vectors of A's rows.
@@ -151,9 +156,19 @@ def _share_rows_of_b(
     )  # fmt: skip
 
 
-def _tile(N: int) -> tuple[int, int]:
-    """Return rows and columns of vectors of the tile to use for so many columns of C."""
-    return NARROW if cpu.lanes() >= N else TILES[cpu.registers()]
+def _tile(M: int, N: int, far: bool) -> tuple[int, int]:
+    """Return rows and columns of vectors of the tile to use for a C of this size.
+
+    Args:
+        far: whether rows of a transposed A are laid straight.
+    """
+
+    def time(tile: tuple[int, int]) -> tuple[bool, float]:
+        rows, width = tile[0], tile[1] * cpu.lanes()
+        # fewer rows than a tile's have to be copied
+        return M < rows, round_up(M, rows) * round_up(N, width) * PACE[tile][far]
+
+    return NARROW if cpu.lanes() >= N else min(TILES[cpu.registers()], key=time)
 
 
 class _Panels(NamedTuple):
@@ -173,18 +188,20 @@ class _Panels(NamedTuple):
 def _panels(M: int, N: int, K: int, trans_a: bool, trans_b: bool, keep: bool) -> _Panels:
     from protonet.kernels import product
 
-    rows, columns = _tile(N)
+    far = trans_a and K >= FAR_STEPS and M >= NARROW[0] and cpu.registers() == 32
+    rows, columns = tile = _tile(M, N, far)
     width = columns * cpu.lanes()
     panels, blocks = -(-N // width), -(-M // rows)
     work = panels * width * M * K
     wanted = max(1, min(ITEMS, work // ITEM_WORK))
     # Of a large C each thread takes rows, which lie together, and packs all of B, which is small.
-    by_rows = M >= BY_ROWS * K
+    # So it does where the rows that it takes are laid straight, and are more than B is.
+    by_rows = M >= BY_ROWS * K or (far and M >= N)
     chunk = rows * -(-blocks // min(blocks, wanted if by_rows else -(-wanted // panels)))
     items = -(-M // chunk) * (1 if by_rows else panels)
     a_strides, b_row = (1, M) if trans_a and rows <= M else (K, 1), K if trans_b else N
     return _Panels(
-        product.VARIANTS[TILES[cpu.registers()]],
+        product.VARIANTS[TILES[cpu.registers()][0] if tile == NARROW else tile],
         np.array(
             (
                 M,
@@ -198,12 +215,13 @@ def _panels(M: int, N: int, K: int, trans_a: bool, trans_b: bool, keep: bool) ->
                 chunk,
                 cpu.lanes() >= N,
                 by_rows,
+                rows * width if far else 0,
             ),
             np.int64,
         ),
         np.zeros((panels + 1) * width, np.float32),
         min(panels, product.GROUP) * product.STRETCH * width,
-        rows * width,
+        rows * width + product.STRETCH * -(-rows // cpu.lanes()) * cpu.lanes(),
         0 if rows <= M else rows,
         items,
         max(1, ITEM_WORK * items // max(1, work)),

@@ -38,7 +38,8 @@ from protonet.kernels.squares import square
     CHUNK,  # rows of C in an item of work
     NARROW,  # whether the narrow tile is used
     BY_ROWS,  # whether an item of work is a chunk of whole rows
-) = range(12)
+    STRAIGHT,  # where, behind a tile's results, its steps of a transposed A are laid straight; or 0
+) = range(13)
 
 STRETCH = 256  # rows of B that are packed at once
 GROUP = 10  # panels that are packed at once
@@ -80,6 +81,19 @@ def _pack(
                 copy_part(at + j * 4, columns - j, to + (g * (room - width) + j) * 4)
 
 
+@kernel("inline")
+def _straighten(at: int, step: int, there: int, rows: int, depth: int, to: int) -> None:
+    """Lay steps of a transposed A one after the other: far apart they fight for the cache.
+
+    there: values of a step that there are, at least rows.
+    """
+    for _ in range(depth):
+        for j in range(0, rows, LANES):
+            copy_part(at + j * 4, there - j, to + j * 4)
+        at += step
+        to += (rows + LANES - 1) // LANES * VECTOR_BYTES
+
+
 @kernel(
     "void(float32[::1], float32[::1], float32[::1], float32[::1], float32[:,::1], float32[:,::1],"
     " int64[:,::1], int64[::1], int64, int64, int64)",
@@ -101,6 +115,7 @@ def multiply(
         runs: memory for three numbers of each worker.
     """
     packed, edge, run = panels_of[worker], edges[worker], runs[worker]
+    straight = edge.ctypes.data + numbers[STRAIGHT] * 4
     run[0] = run[1] = 0
     M, N, K = numbers[ROWS_OF_C], numbers[COLUMNS_OF_C], numbers[DEPTH]
     narrow = numbers[NARROW] != 0
@@ -130,6 +145,10 @@ def multiply(
             for r in range(top, bottom, rows):
                 row = max(0, min(r, M - rows))  # the last tile reaches back
                 at = a.ctypes.data + (row * numbers[A_ROW] + k * numbers[A_STEP]) * 4
+                a_row, a_step = numbers[A_ROW] * 4, numbers[A_STEP] * 4
+                if numbers[STRAIGHT]:
+                    _straighten(at, a_step, M - row, rows, depth, straight)
+                    at, a_step = straight, (rows + LANES - 1) // LANES * VECTOR_BYTES
                 for g in range(group):
                     first = (panel + g) * width
                     columns = min(width, N - first)
@@ -145,13 +164,13 @@ def multiply(
                     panel_at = packed.ctypes.data + g * STRETCH * width * 4
                     if narrow:
                         tile_14x1(
-                            at, numbers[A_ROW] * 4, numbers[A_STEP] * 4,
+                            at, a_row, a_step,
                             panel_at, VECTOR_BYTES, width * 4, run.ctypes.data, 1,
                             begin, begin_row, VECTOR_BYTES, out, out_row, VECTOR_BYTES,
                         )  # fmt: skip
                     else:
                         tile(
-                            at, numbers[A_ROW] * 4, numbers[A_STEP] * 4,
+                            at, a_row, a_step,
                             panel_at, VECTOR_BYTES, width * 4, run.ctypes.data, 1,
                             begin, begin_row, VECTOR_BYTES, out, out_row, VECTOR_BYTES,
                         )  # fmt: skip
@@ -183,5 +202,5 @@ VARIANTS = {
         TILE_ROWS=rows,
         TILE_COLUMNS=columns,
     )
-    for rows, columns in ((8, 3), (4, 3))
+    for rows, columns in ((8, 3), (14, 2), (4, 3))
 }

@@ -10,7 +10,6 @@ import numpy as np
 from protonet.blob import Array
 from protonet.kernels import cpu, scratch, threads
 from protonet.kernels.correlation_plan import Ints
-from protonet.kernels.gemm import TILES
 from protonet.kernels.jit import Kernel
 from protonet.kernels.kept import Kept
 
@@ -69,6 +68,7 @@ def backward(
     )  # fmt: skip
 
 
+TILES = {32: (8, 3), 16: (4, 3)}  # rows, columns of vectors; by number of registers
 _COLUMNS = 4  # of vectors in a block of units
 
 

@@ -37,7 +37,11 @@ SIZES = [  # M, N, K
     (7, 450, 33),
     (5, 6, 0),
     (2, 6, 0),
-    (300, 290, 310),  # A transposed is laid straight first
+    (300, 290, 310),  # A transposed is laid straight, all of it or what a tile takes
+    (150, 60, 260),
+    (15, 33, 700),
+    (31, 9, 300),
+    (200, 300, 257),  # of which threads share out panels instead of rows
     (4, 30, 9001),  # few rows of A with a large B
     (11, 270, 1030),
     (8, 4097, 65),
