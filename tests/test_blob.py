@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from protonet import Net
-from protonet.blob import Blob, aligned_zeros
+from protonet.blob import ALIGNMENT, CHUNK, Blob, aligned_zeros
 from protonet.schema.read import parse_net
 
 NET = """
@@ -176,3 +177,29 @@ def test_a_forgotten_gradient_of_another_count_is_zero() -> None:
     diff, keep = blob.take_diff()
     assert keep
     assert (diff == 0).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 900, 1100, 40_000, 2_000_000, 2_200_000])
+def test_zeros_of_any_size_share_no_memory(count: int) -> None:
+    arrays = [aligned_zeros(count) for _ in range(3)]
+    for i, array in enumerate(arrays):
+        assert array.size == count
+        assert array.dtype == np.float32
+        assert not array.any()
+        assert array.ctypes.data % ALIGNMENT == 0
+        array.fill(i + 1)
+    starts = sorted(array.ctypes.data for array in arrays)
+    if count:
+        assert min(np.diff(starts)) >= 4 * count
+        assert [array[-1] for array in arrays] == [1, 2, 3]
+
+
+def test_memory_of_arrays_that_are_let_go_is_let_go() -> None:
+    def root(array: np.ndarray) -> np.ndarray:
+        return array if array.base is None else root(array.base)
+
+    arrays = [aligned_zeros(100_000) for _ in range(2 * CHUNK // 400_000)]
+    whole = weakref.ref(root(arrays[len(arrays) // 2]))
+    del arrays[1:]
+    assert whole() is None
+    assert not arrays[0].any()
