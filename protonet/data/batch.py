@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from protonet import random
 from protonet.blob import aligned_zeros
 from protonet.data.datum import decode_datum
 from protonet.data.source import Cursor, Source, Values
@@ -76,7 +77,8 @@ class DatumReader:
     def seek(self, record: int) -> None:
         """Go on with the record that would come after so many, random draws included."""
         self._cursor = Cursor(self._source, self._skip + record)
-        self._rng.bit_generator.state = self._rng_state
+        # A new one: the old one's lock may be held by a thread that did not come along to a fork.
+        self._rng = random.thawed(self._rng_state)
         if self._transformer.random:
             skip_draws(self._rng, record)
 

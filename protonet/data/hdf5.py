@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from protonet import random
 from protonet.blob import Array, Shape
 from protonet.data.paths import existing
 from protonet.errors import DataError
@@ -113,7 +114,7 @@ class Hdf5Rows:
     def seek(self, row: int) -> None:
         """Go on with the row that comes after so many."""
         if self._shuffle:
-            self._shuffle.bit_generator.state = self._shuffle_state
+            self._shuffle = random.thawed(self._shuffle_state)  # a new one, see DatumReader.seek
         self._files: list[int] = []
         self._loaded: tuple[int, list[Array]] | None = None
         self._next_file()

@@ -141,10 +141,10 @@ class ImageReader:
         """Go on with the image that would come after so many, random draws included."""
         passes, self._at = divmod(self._skip + record, len(self._entries))
         if self._shuffle:
-            self._shuffle.bit_generator.state = self._shuffle_state
+            self._shuffle = random.thawed(self._shuffle_state)
         for _ in range(passes + 1):
             self._order = self._next_order()
-        self._rng.bit_generator.state = self._rng_state
+        self._rng = random.thawed(self._rng_state)  # new ones, see DatumReader.seek
         if self._transformer.random:
             skip_draws(self._rng, record)
 

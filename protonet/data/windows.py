@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from protonet import random
 from protonet.data.batch import Batch
 from protonet.data.image_list import Entry, ImageFiles
 from protonet.data.images import Pixels, decode_image
@@ -222,7 +223,7 @@ class WindowReader:
 
     def seek(self, record: int) -> None:
         """Go on with the draws that come after so many windows."""
-        self._rng.bit_generator.state = self._rng_state
+        self._rng = random.thawed(self._rng_state)  # a new one, see DatumReader.seek
         self._rng.bit_generator.advance(_DRAWS * record)  # type: ignore[attr-defined]
 
     def read(self, batch: Batch) -> int:

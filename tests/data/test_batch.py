@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,22 @@ def test_kernel_is_not_compiled_at_once(database: Any, datum: Any, monkeypatch: 
     for i in range(4):
         read.read(Batch.empty())
         assert len(called) == max(0, i - 1)
+
+
+def test_a_lock_that_was_held_at_a_fork_is_not_waited_for(database: Any, datum: Any) -> None:
+    """The parent's thread may be drawing; in the child it cannot let go."""
+    read = reader(database([datum(SHAPE, i) for i in range(4)]), "mirror: true", TRAIN)
+    read._rng.bit_generator.lock.acquire()
+    done: list[int] = []
+
+    def go_on() -> None:
+        read.seek(0)
+        done.append(read.read(Batch.empty()))
+
+    thread = threading.Thread(target=go_on, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert done == [4]
 
 
 def test_values_as_caffe_computes_them(database: Any, datum: Any) -> None:
