@@ -15,7 +15,7 @@ from protonet.kernels import simd
 from protonet.kernels.cells import CELLS, GATES
 from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.jit import Kernel, kernel
-from protonet.kernels.simd import LANES, VECTOR_BYTES
+from protonet.kernels.simd import LANES, LINE_BYTES, VECTOR_BYTES, expect_read_later
 
 COLUMNS = 4  # of vectors in a tile
 ROWS = 4  # of streams at most
@@ -41,6 +41,8 @@ def _product(a: Array, packed: Array, pitch: int, sums: Array, run: Ints, lo: in
     row = COLUMNS * pitch if SPREAD else pitch
     panel = K * COLUMNS * VECTOR_BYTES
     run[2] = K
+    for at in range(a.ctypes.data, a.ctypes.data + N * K * 4, LINE_BYTES):
+        expect_read_later(at)  # other threads wrote most of it
     for block in range(lo, hi):
         to = sums.ctypes.data + (block - lo) * UNITS * 4
         for n in range(0, N, TILE_ROWS):
