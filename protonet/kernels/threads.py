@@ -120,8 +120,6 @@ class _Worker:
         self._thread.start()
 
     def _loop(self) -> None:
-        from protonet.kernels import fork
-
         board, index = self._board, self._index
         while True:
             self._go.acquire()
@@ -133,6 +131,9 @@ class _Worker:
                 del job
                 self._done.release()
                 continue
+            # Not before it is told to: two threads that import Numba get in each other's way.
+            from protonet.kernels import fork
+
             fork.serve(board.address, board.box(index), index, _patience)
 
     def wake(self, caller: int) -> None:
@@ -251,11 +252,11 @@ def share(
     Args:
         whole: parts are not cut into pieces, because each call of the kernel costs something.
     """
+    do = kernel.compile()
     step = step or _step(grain)
     most = min(total // grain, -(-total // step))
     parts = min(_count or count(), most)
     pieces = parts if whole else min(parts * PIECES, most)
-    do = kernel.compile()
     if parts > 1 and compiles():
         _with_workers(lambda n: do(*args, total, step, pieces, n, _board.address), parts)
     elif total > 0:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from protonet.blob import Array, Blob
+from protonet.blob import Array, Blob, aligned_zeros
 from protonet.errors import GraphError
 from protonet.kernels import recurrent
 from protonet.kernels.gemm import gemm, multiply
@@ -125,10 +125,15 @@ class Recurrent(Layer):
     def allocate(self) -> None:
         """Take memory for what the steps leave for the backward pass."""
         T, N, H = self.steps, self.streams, self.outputs
-        self.z = np.empty((T, N, self.gates * H), np.float32)
-        self.dz = np.empty((T, N, self.gates * H), np.float32)
-        self.h_before = np.empty((T, N, H), np.float32)
-        self.cells = np.empty((T + 1, N, H if self.states > 1 else 0), np.float32)
+        self.z, self.dz = self.steps_of(self.gates * H), self.steps_of(self.gates * H)
+        self.h_before = self.steps_of(H)
+        cells = H if self.states > 1 else 0
+        self.cells = aligned_zeros((T + 1) * N * cells).reshape(T + 1, N, cells)
+
+    def steps_of(self, count: int) -> Array:
+        """Return memory for so many values of each stream in each step, (T, N, count)."""
+        shape = (self.steps, self.streams, count)
+        return aligned_zeros(math.prod(shape)).reshape(shape)
 
     def hidden(self, top: list[Blob]) -> Array:
         """Return where h of all steps is written, (T, N, H)."""

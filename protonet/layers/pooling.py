@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from protonet.blob import Blob, Shape
+from protonet.blob import Blob, Shape, aligned_zeros
 from protonet.errors import GraphError
 from protonet.kernels import pooling, scratch
 from protonet.kernels.pooling import SQUARES, Window
@@ -130,7 +130,8 @@ class Pooling(Layer):
             count = math.prod(shape)
             return scratch.get("places", count)[:count].view(np.int32).reshape(shape)
         if self._places is None:
-            self._places = np.full(shape, -1, np.int32)
+            self._places = aligned_zeros(math.prod(shape)).view(np.int32).reshape(shape)
+            self._places.fill(-1)
         return self._places
 
     def backward(self, top: list[Blob], propagate_down: list[bool], bottom: list[Blob]) -> None:

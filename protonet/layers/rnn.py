@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from protonet.blob import Array, Blob
 from protonet.kernels import threads
 from protonet.kernels.gemm import gemm
@@ -34,9 +32,8 @@ class RNN(Recurrent):
 
     def allocate(self) -> None:
         super().allocate()
-        shape = (self.steps, self.streams, self.outputs)
-        self._h, self._dh = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        self._before_tanh = np.empty(shape, np.float32)  # and its gradient
+        self._h, self._dh = self.steps_of(self.outputs), self.steps_of(self.outputs)
+        self._before_tanh = self.steps_of(self.outputs)  # and its gradient
 
     def hidden(self, top: list[Blob]) -> Array:
         return self._h

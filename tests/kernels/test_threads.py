@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -179,6 +181,19 @@ def test_the_caller_takes_back_what_a_helper_does_not_begin(
         assert done[2:, 1].tolist() == [10, 0, 0, 0, 0]
     finally:
         threads._board.set_state(1, ASLEEP)
+
+
+def test_helpers_import_nothing_before_they_are_told_to() -> None:
+    """Two threads that import Numba at once see modules that are only half there."""
+    program = (
+        "import sys, time\n"
+        "from protonet.kernels import threads\n"
+        "threads.set_count(3)\n"
+        "time.sleep(0.3)\n"
+        "print('numba' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 def test_helpers_sleep_when_there_is_nothing_to_do() -> None:
