@@ -138,8 +138,6 @@ def work(board: int, worker: int) -> None:
     for i in range(parts if worker == 0 or pieces > parts else 1):
         box = board + BOXES + (worker + i) % parts * BOX_BYTES
         left = box + LEFT
-        if worker == 0:
-            exchange(box + STATE, POSTED, IDLE)  # who has not begun need not any more
         while True:
             there = look(left)
             first, last = there & (ABOVE - 1), there // ABOVE
@@ -151,6 +149,9 @@ def work(board: int, worker: int) -> None:
             if exchange(left, there, rest):
                 lo, hi = begin * steps // pieces * step, (begin + count) * steps // pieces * step
                 do_part(board, lo, min(hi, total), worker)
+    if worker == 0:
+        for part in range(1, parts):  # who has not begun need not any more
+            exchange(board + BOXES + part * BOX_BYTES + STATE, POSTED, IDLE)
 
 
 @kernel("boolean(int64, int64, int64, int64, int64)")
