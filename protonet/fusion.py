@@ -79,7 +79,7 @@ class Chain:
 
     @functools.cached_property
     def _gate(self) -> Step | None:
-        """Return the ReLU before the pooling that goes backward, if there is one."""
+        """The ReLU before the pooling that goes backward, if there is one."""
         between = self.steps[1:-1] if self.pools else []
         return next((step for step in between if step.backward), None)
 

@@ -66,8 +66,7 @@ class DatumReader:
         self._source = source
         self._transformer = transformer
         self._size = batch_size
-        self._rng = rng
-        self._rng_state = rng.bit_generator.state
+        self._rng_state = random.frozen(rng)
         self._skip = skip
         self._before_kernel = before_kernel
         self._shape: Shape3 = (0, 0, 0)  # of the images of the batch before

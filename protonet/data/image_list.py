@@ -127,7 +127,7 @@ class ImageReader:
         self._entries = entries
         self._transformer = transformer
         self._size = batch_size
-        self._rng, self._rng_state = rng, rng.bit_generator.state
+        self._rng_state = random.frozen(rng)
         self._shuffle = shuffle
         self._shuffle_state = shuffle.bit_generator.state if shuffle else {}
         self._skip = skip

@@ -14,7 +14,7 @@ from protonet.blob import Array
 from protonet.kernels import correlation_plan, cpu, scratch, threads, weight_gradient_plan
 from protonet.kernels.copies import in_a_row
 from protonet.kernels.correlation_plan import PARTS, Axis, Layout, Plan, Shape
-from protonet.kernels.finish import PLAIN, Finish, Values
+from protonet.kernels.finish import NONE, PLAIN, Finish, Values
 from protonet.kernels.pooling import Mask
 from protonet.kernels.weight_gradient_plan import BLOCKS, Geometry
 
@@ -34,7 +34,7 @@ LONG_RUN = 32
 PACK_GRAIN = 128 * 1024  # weights for which a thread of its own is worth while
 SUM_GRAIN = 32 * 1024  # sums of weights' gradients for which it is
 
-_NONE, _ZEROS = np.empty(0, np.float32), np.zeros(16, np.float32)
+_ZEROS = np.zeros(16, np.float32)
 NOWHERE = np.empty(0, np.int32)  # the mask of what is not pooled
 
 
@@ -169,7 +169,7 @@ def by_lane(
 
     start = lay("start", bias)
     if not finish.factor.size:
-        return start, _NONE, _NONE, finish.slope
+        return start, NONE, NONE, finish.slope
     return start, lay("factor", finish.factor), lay("shift", finish.shift), finish.slope
 
 
@@ -251,7 +251,7 @@ class DirectSums:
         )  # fmt: skip
         threads.share(
             weight_gradient.add_sums, outputs,
-            sums, dw.reshape(-1), _NONE if db is None else db, plan.places, plan.numbers, parts,
+            sums, dw.reshape(-1), NONE if db is None else db, plan.places, plan.numbers, parts,
             plan.rows,
             grain=max(1, SUM_GRAIN * outputs // max(1, plan.sums)),
         )  # fmt: skip

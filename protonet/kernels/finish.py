@@ -8,7 +8,8 @@ import numpy as np
 
 Values = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
-_NONE = np.empty(0, np.float32)
+# An empty array: these values are not wanted.
+NONE = np.empty(0, np.float32)
 
 
 class Finish(NamedTuple):
@@ -19,8 +20,8 @@ class Finish(NamedTuple):
         slope: 1 for y = z, 0 for a plain ReLU.
     """
 
-    factor: Values = _NONE
-    shift: Values = _NONE
+    factor: Values = NONE
+    shift: Values = NONE
     slope: float = 1.0
 
 

@@ -221,7 +221,7 @@ def _panels(M: int, N: int, K: int, trans_a: bool, trans_b: bool, keep: bool) ->
         ),
         np.zeros((panels + 1) * width, np.float32),
         min(panels, product.GROUP) * product.STRETCH * width,
-        rows * width + product.STRETCH * -(-rows // cpu.lanes()) * cpu.lanes(),
+        rows * width + (product.STRETCH * round_up(rows, cpu.lanes()) if far else 0),
         0 if rows <= M else rows,
         items,
         max(1, ITEM_WORK * items // max(1, work)),

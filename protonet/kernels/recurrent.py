@@ -13,6 +13,7 @@ from protonet.kernels.correlation_plan import Ints
 from protonet.kernels.jit import Kernel
 from protonet.kernels.kept import Kept
 
+TILES = {32: (8, 3), 16: (4, 3)}  # rows, columns of vectors; by number of registers
 FEW = 15  # streams, up to which threads share out units, forward
 FEW_BACK = {32: 24, 16: 15}  # and backward, by number of registers
 BLOCK_WORK = 64 * 1024  # multiply-adds below which a part is not worth a thread
@@ -68,7 +69,6 @@ def backward(
     )  # fmt: skip
 
 
-TILES = {32: (8, 3), 16: (4, 3)}  # rows, columns of vectors; by number of registers
 _COLUMNS = 4  # of vectors in a block of units
 
 

@@ -38,10 +38,11 @@ def get(name: str, count: int) -> Array:
 
 def each(name: str, count: int) -> Array:
     """Return at least ``count`` such values for each worker of a shared kernel, (workers, ...)."""
-    key = name, count, threads.count()
+    workers = threads.count()
+    key = name, count, workers
     view = _buffers.views.get(key)
     if view is None:
-        size, workers = -(-count // _ROUND) * _ROUND, threads.count()
+        size = -(-count // _ROUND) * _ROUND
         view = get(name, workers * size)[: workers * size].reshape(workers, size)
         _buffers.views[key] = view
     return view

@@ -17,7 +17,7 @@ one made in a function.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -293,42 +293,40 @@ def transpose_part(
     return types.void(*[types.int64] * 7), emit
 
 
-@intrinsic
-def copy_part(context: Any, source: Value, count: Value, target: Value) -> Any:
-    """Write LANES values: the first ``count`` of source (all, if it is more), then zeros."""
+def _make_copy(copy_fewer: Callable[[Code, Value, Value, Value], None]) -> Any:
+    @intrinsic
+    def copy(context: Any, source: Value, count: Value, target: Value) -> Any:
+        """Write the first LANES values of source or, if count is less, what ``copy_fewer`` does."""
 
-    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        code = Code(builder)
-        source, count, target = args
-        with code.if_whole(count) as (whole, part):
-            with whole:
-                code.store(code.load(code.pointer(source)), code.pointer(target))
-            with part:
-                # Where nothing is wanted of the source it may not even be there: slow to find out.
-                wanted = builder.icmp_signed(">", count, number(0))
-                place = builder.select(wanted, code.pointer(source), code.pointer(target))
-                code.store(code.load_masked(place, code.lanes_below(count)), code.pointer(target))
-        return context.get_dummy_value()
+        def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
+            code = Code(builder)
+            source, count, target = args
+            with code.if_whole(count) as (whole, part):
+                with whole:
+                    code.store(code.load(code.pointer(source)), code.pointer(target))
+                with part:
+                    copy_fewer(code, code.pointer(source), count, code.pointer(target))
+            return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 3), emit
+        return types.void(*[types.int64] * 3), emit
+
+    return copy
 
 
-@intrinsic
-def move_part(context: Any, source: Value, count: Value, target: Value) -> Any:
-    """Write the first ``count`` values of source, LANES if it is more, and touch no others."""
+def _copy_then_zeros(code: Code, source: Value, count: Value, target: Value) -> None:
+    # Where nothing is wanted of the source it may not even be there: slow to find out.
+    wanted = code.builder.icmp_signed(">", count, number(0))
+    place = code.builder.select(wanted, source, target)
+    code.store(code.load_masked(place, code.lanes_below(count)), target)
 
-    def emit(context: Any, builder: Any, signature: Any, args: Sequence[Value]) -> Value:
-        code = Code(builder)
-        source, count, target = args
-        with code.if_whole(count) as (whole, part):
-            with whole:
-                code.store(code.load(code.pointer(source)), code.pointer(target))
-            with part, builder.if_then(builder.icmp_signed(">", count, number(0))):
-                vector = code.load_masked(code.pointer(source), code.lanes_below(count))
-                code.store_part(vector, code.pointer(target), count)
-        return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 3), emit
+def _copy_alone(code: Code, source: Value, count: Value, target: Value) -> None:
+    with code.builder.if_then(code.builder.icmp_signed(">", count, number(0))):
+        code.store_part(code.load_masked(source, code.lanes_below(count)), target, count)
+
+
+copy_part = _make_copy(_copy_then_zeros)  # zeros stand for what is less than LANES values
+move_part = _make_copy(_copy_alone)  # nothing behind them is touched
 
 
 @intrinsic

@@ -138,16 +138,14 @@ class _Worker:
 
     def wake(self, caller: int) -> None:
         """Have it look for parts. caller: the processor of the thread it helps, -1 if unknown."""
-        if caller != self._kept_off:
-            self._keep_off(caller)
+        self._keep_off(caller)
         if self._board.state(self._index) == ASLEEP:
             self._board.set_state(self._index, IDLE)
             self._go.release()
 
     def start(self, job: _Job, caller: int) -> None:
         """Let it help with a job in Python."""
-        if caller != self._kept_off:
-            self._keep_off(caller)
+        self._keep_off(caller)
         if self._board.state(self._index) != ASLEEP:
             self._call()
         self._job = job
@@ -171,7 +169,7 @@ class _Worker:
 
     def _keep_off(self, caller: int) -> None:
         thread = self._thread.native_id
-        if thread is not None:
+        if caller != self._kept_off and thread is not None:
             placement.keep_off(caller, thread)
             self._kept_off = caller
 

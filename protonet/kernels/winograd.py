@@ -19,7 +19,7 @@ from protonet.blob import Array
 from protonet.kernels import cpu, scratch, threads, winograd_plan, winograd_tiles
 from protonet.kernels.copies import in_a_row
 from protonet.kernels.direct import NOWHERE, TILES, by_lane
-from protonet.kernels.finish import PLAIN, Finish
+from protonet.kernels.finish import NONE, PLAIN, Finish
 from protonet.kernels.gemm import multiply
 from protonet.kernels.pooling import Mask
 from protonet.kernels.weight_gradient_plan import Geometry
@@ -33,7 +33,7 @@ MOST_CHANNELS = 256
 
 ADD_GRAIN = 16384  # sums which it is worth a thread to make weights of
 
-_ONES, _NONE = np.ones(16, np.float32), np.zeros(0, np.float32)
+_ONES = np.ones(16, np.float32)
 
 
 class Winograd:
@@ -139,23 +139,23 @@ class WinogradSums:
         assert mask is None
         g, plan = self._geometry, self._plan
         parts, points, groups, rows, row = plan.sums
-        past = 2 * cpu.lanes()
+        past = winograd_plan.SUMS_VECTORS * cpu.lanes()
         sums = scratch.get("sums", math.prod(plan.sums) + past)
         of_bias = np.empty(0 if db is None else parts * groups * rows * 4, np.float32)
         kernels = _kernels(g.kernel[0])
-        items = parts * g.group * int(plan.numbers[winograd_plan.SUMS_SLICES])
+        items = parts * groups * int(plan.numbers[winograd_plan.SUMS_SLICES])
         threads.share(
             kernels.sum_products, items,
             x.reshape(-1), dy.reshape(-1), sums, of_bias, _ONES,
             scratch.each("staged", plan.scratch), plan.numbers, plan.of_x, plan.of_dy,
         )  # fmt: skip
         matrix = _kernel_matrix(g.kernel[0])
-        room = (matrix.size // matrix.shape[1] + matrix.shape[1] + 1) * round_up(row, past)
+        room = (sum(matrix.shape) + 1) * round_up(row, past)
         threads.share(
             kernels.add_weights, g.O,
-            sums, of_bias, matrix.reshape(-1), dw.reshape(-1), _NONE if db is None else db,
+            sums, of_bias, matrix.reshape(-1), dw.reshape(-1), NONE if db is None else db,
             scratch.each("packed", room), scratch.each("runs", 32).view(np.int64),
-            plan.numbers, plan.of_x, g.O // g.group,
+            plan.numbers, plan.of_x, g.O // groups,
             grain=max(1, ADD_GRAIN // (parts * points * row)),
         )  # fmt: skip
 

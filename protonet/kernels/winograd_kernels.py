@@ -51,6 +51,7 @@ from protonet.kernels.winograd_plan import (
     SUMS_POINT,
     SUMS_ROW,
     SUMS_SLICES,
+    SUMS_VECTORS,
     TARGET_HEIGHT,
     TILES_ACROSS,
     TILES_DOWN,
@@ -61,7 +62,7 @@ from protonet.kernels.winograd_plan import (
     N,
 )
 
-SUMS_ROWS, SUMS_COLUMNS = 5, 2 * LANES  # of the tile that makes weights of sums
+SUMS_ROWS, SUMS_COLUMNS = 5, SUMS_VECTORS * LANES  # of the tile that makes weights of sums
 
 # Each variant has its own: M outputs of a tile along an axis, the kernel's size R, a tile of
 # products; what a tile TAKES of the source along an axis and GIVES to the target; and matrices.
@@ -299,12 +300,13 @@ def add_weights(
             behind the sums are read, too.
         matrix: what a kernel's weights are multiplied by to have points, ``[point][weight]``.
         db: empty if it is not wanted.
-        memory: of each worker, N * N + R * R + 1 rows of sums, as many as SUMS_COLUMNS divides.
+        memory: of each worker, N * N + R * R + 1 rows of sums, padded to SUMS_COLUMNS.
         runs: memory for three numbers of each worker.
         outputs: of a group.
     """
     parts, channels, row = numbers[SUMS_PARTS], of_x[SOURCE_CHANNELS], numbers[SUMS_ROW] // 4
-    point, width = numbers[SUMS_POINT] // 4, memory.shape[1] // (N * N + R * R + 1)
+    point = numbers[SUMS_POINT] // 4
+    width = (channels + SUMS_COLUMNS - 1) // SUMS_COLUMNS * SUMS_COLUMNS
     run, total, weights = runs[worker], memory[worker], memory[worker, N * N * width :]
     none = memory[worker, (N * N + R * R) * width :]
     run[0] = run[1] = 0

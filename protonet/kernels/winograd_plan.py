@@ -95,6 +95,7 @@ BACK_BYTES = 2 * 1024 * 1024  # of the results of a gradient of the data, a whol
 SUMS_BYTES = 16 * 1024 * 1024  # of sums; larger gradients are computed otherwise
 ITEMS = 8  # work for threads should come in at least so many parts
 PARTS = 4  # sums that are kept apart
+SUMS_VECTORS = 2  # of channels, that are made weights at once
 # Multiply-adds that take as long as all else that is done to one channel of a tile, by the kernel's
 # size, and to the weights of one pair of channels.
 TRANSFORM = {3: 550, 5: 230}
